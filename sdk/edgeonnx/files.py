@@ -1,0 +1,64 @@
+"""Files are written whole or not at all, and known by their SHA-256."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgeonnx.errors import OutputError
+
+_CHUNK = 1 << 20
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it if the block ends well and removed if it does not.
+
+    Raises:
+        OutputError: the folder does not exist or can't be written, `path` is a folder, or the disk is full.
+    """
+    check_writable(path)
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} can't be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Say early, before minutes of work, that a result could not be written to `path`.
+
+    Raises:
+        OutputError: see `replacing`.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; name the file to write")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path.parent} does not exist; create it, or write elsewhere with -o")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path.parent} is not writable; write elsewhere with -o")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

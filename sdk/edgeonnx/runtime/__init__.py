@@ -1,0 +1,1 @@
+"""edgeonnx_runtime: opens a bundle on a device and runs it, with numpy and onnxruntime alone."""
