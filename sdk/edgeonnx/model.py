@@ -1,0 +1,270 @@
+"""An ONNX model with what the stages ask of it: inputs and outputs, opset, size, load, save, a session."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+from google.protobuf.message import DecodeError
+
+from edgeonnx.errors import ModelError
+from edgeonnx.files import replacing, sha256
+
+_RECORD = "edgeonnx"
+# Protobuf refuses messages of 2 GiB; the margin is for what is not weights.
+_INLINE_LIMIT = (1 << 31) - (64 << 20)
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, element type and shape of a model's input or output.
+
+    Attributes:
+        name: as in the graph.
+        dtype: numpy's name (`float32`, `int64`, `bool`, `bfloat16`, …), `str` for strings.
+        shape: an integer for a fixed dimension, a name or None for a free one; None as a whole: rank unknown.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...] | None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether every dimension is a number."""
+        return self.shape is not None and all(isinstance(size, int) for size in self.shape)
+
+    def __str__(self) -> str:
+        shape = "?" if self.shape is None else ",".join("?" if s is None else str(s) for s in self.shape)
+        return f"{self.name}: {self.dtype}[{shape}]"
+
+
+class Model:
+    """An ONNX model. Stages take one and return another; none changes the one it was given.
+
+    Args:
+        graph: the model in onnx-ir's form; weights in external files stay on disk until they are used.
+        path: the file it was read from, None once a stage has made it.
+    """
+
+    def __init__(self, graph: ir.Model, path: Path | None = None) -> None:
+        self.ir = graph
+        self.path = path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """Read an `.onnx` file.
+
+        Raises:
+            ModelError: no such file, not ONNX, cut short, or its external data is missing.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ModelError(f"{path}: no such file; expected an ONNX model")
+        try:
+            proto = onnx.load(path, format="protobuf", load_external_data=False)
+        except DecodeError as error:
+            message = f"{path} is not an ONNX model, or is cut short; copy or export it again"
+            raise ModelError(message) from error
+        except OSError as error:
+            raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+        _check_whole(proto, path)
+        try:
+            model = ir.from_proto(proto)
+            model.graph.sort()
+        except Exception as error:  # onnx-ir raises what its parsers raise
+            raise ModelError(f"{path} is not a valid ONNX model: {first_line(error)}") from error
+        _attach_external_data(model, path)
+        return cls(model, path)
+
+    @classmethod
+    def from_proto(cls, proto: onnx.ModelProto) -> Model:
+        """Wrap a protobuf model, its nodes brought into topological order; its weights must be inside it."""
+        model = ir.from_proto(proto)
+        model.graph.sort()
+        return cls(model)
+
+    def to_proto(self) -> onnx.ModelProto:
+        """The model as protobuf with all weights inside.
+
+        Raises:
+            ModelError: the weights exceed protobuf's limit of 2 GiB.
+        """
+        if self.weight_bytes > _INLINE_LIMIT:
+            raise ModelError(f"the weights are {self.weight_bytes:,} bytes; this step takes less than 2 GiB")
+        return ir.to_proto(_with_weights_inside(self.ir.clone()))
+
+    def copy(self) -> Model:
+        """A copy to edit; weights are shared, the graph is not."""
+        return Model(self.ir.clone(), self.path)
+
+    @cached_property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What a caller must feed: graph inputs without those that are initializers."""
+        return tuple(
+            _spec(value) for value in self.ir.graph.inputs if value.name not in self.ir.graph.initializers
+        )
+
+    @cached_property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What the model returns."""
+        return tuple(_spec(value) for value in self.ir.graph.outputs)
+
+    @property
+    def opset(self) -> int:
+        """Version of the standard operator set; 0 if the model uses none of it."""
+        return self.ir.opset_imports.get("", self.ir.opset_imports.get("ai.onnx", 0))
+
+    @property
+    def ir_version(self) -> int:
+        """Version of the file format."""
+        return self.ir.ir_version
+
+    @cached_property
+    def weight_bytes(self) -> int:
+        """Size of all initializers, in bytes."""
+        return sum(tensor.nbytes for tensor in _weights(self.ir))
+
+    @cached_property
+    def has_external_data(self) -> bool:
+        """Whether weights live in files beside the model."""
+        return any(isinstance(tensor, ir.ExternalTensor) for tensor in _weights(self.ir))
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file it was read from; of its serialised form if a stage made it."""
+        if self.path is not None:
+            return sha256(self.path)
+        with tempfile.TemporaryDirectory() as folder:
+            return sha256(self.save(Path(folder) / "model.onnx"))
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """What edgeonnx wrote into the model about how it was made; None for any other model."""
+        text = self.ir.metadata_props.get(_RECORD)
+        try:
+            return None if text is None else dict(json.loads(text))
+        except (ValueError, TypeError):
+            return None
+
+    def with_record(self, record: dict[str, Any]) -> Model:
+        """A copy that carries `record` in its metadata, where it travels with the file."""
+        copy = Model(self.ir.clone())
+        copy.ir.metadata_props[_RECORD] = json.dumps(record, sort_keys=True)
+        return copy
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model, whole or not at all; weights of 2 GiB and more go to `<name>.data` beside it.
+
+        Raises:
+            OutputError: the place can't be written.
+        """
+        path = Path(path)
+        if self.weight_bytes > _INLINE_LIMIT:
+            return _save_with_external_data(self.ir.clone(), path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(self.to_proto().SerializeToString(deterministic=True))
+        return path
+
+    def session(self, options: ort.SessionOptions | None = None) -> ort.InferenceSession:
+        """An onnxruntime session on the CPU.
+
+        Raises:
+            ModelError: onnxruntime does not accept the model; its own words follow.
+        """
+        options = options or session_options()
+        try:
+            if self.path is not None:
+                return ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+            if self.weight_bytes <= _INLINE_LIMIT:
+                blob = self.to_proto().SerializeToString()
+                return ort.InferenceSession(blob, options, providers=["CPUExecutionProvider"])
+            with tempfile.TemporaryDirectory() as folder:
+                file = str(self.save(Path(folder) / "model.onnx"))
+                return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exception types are private and many
+            name = self.path or "the model"
+            raise ModelError(f"onnxruntime does not accept {name}: {first_line(error)}") from error
+
+
+def session_options(threads: int = 1, optimize: bool = True) -> ort.SessionOptions:
+    """Session options for work on this machine: quiet, and one thread so that runs can be compared.
+
+    Args:
+        threads: intra-op threads.
+        optimize: False leaves the graph as it is written.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if not optimize:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an exception's message: foreign libraries like to add pages."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _spec(value: ir.Value) -> TensorSpec:
+    dtype = "unknown"
+    if value.dtype is not None:
+        dtype = "str" if value.dtype == ir.DataType.STRING else value.dtype.numpy().name
+    if value.shape is None:
+        return TensorSpec(value.name or "", dtype, None)
+    shape = tuple(size if isinstance(size, int) else size.value for size in value.shape)
+    return TensorSpec(value.name or "", dtype, shape)
+
+
+def _check_whole(proto: onnx.ModelProto, path: Path) -> None:
+    """Protobuf accepts many a foreign or shortened file as a message with fields missing."""
+    if not proto.ir_version or not proto.HasField("graph") or not proto.graph.output:
+        raise ModelError(f"{path} is not an ONNX model: it has no graph with outputs")
+    if not proto.opset_import:
+        raise ModelError(f"{path} is cut short: it names no operator set; copy or export it again")
+
+
+def _weights(model: ir.Model) -> list[ir.TensorProtocol]:
+    graphs = [model.graph, *model.graph.subgraphs()]
+    return [v.const_value for g in graphs for v in g.initializers.values() if v.const_value is not None]
+
+
+def _attach_external_data(model: ir.Model, path: Path) -> None:
+    """Tell external tensors their folder, and see that each of their files is there and long enough."""
+    for tensor in _weights(model):
+        if not isinstance(tensor, ir.ExternalTensor):
+            continue
+        tensor.base_dir = str(path.parent)
+        file = path.parent / tensor.location
+        if not file.is_file():
+            raise ModelError(f"{path} keeps weights in {file}, which does not exist; copy it there")
+        needed = (tensor.offset or 0) + (tensor.length or tensor.nbytes)
+        if file.stat().st_size < needed:
+            got = file.stat().st_size
+            raise ModelError(f"{file} is cut short: expected {needed} bytes, got {got}; copy it again")
+
+
+def _with_weights_inside(model: ir.Model) -> ir.Model:
+    if any(isinstance(tensor, ir.ExternalTensor) for tensor in _weights(model)):
+        ir.external_data.load_to_model(model)
+    return model
+
+
+def _save_with_external_data(model: ir.Model, path: Path) -> Path:
+    """Weights first, under their final name's temporary; the model, which makes them reachable, last."""
+    data = path.with_name(f"{path.name}.data")
+    with replacing(data) as temporary_data, tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        ir.save(model, Path(folder) / path.name, external_data=data.name)
+        (Path(folder) / data.name).replace(temporary_data)
+        with replacing(path) as temporary:
+            (Path(folder) / path.name).replace(temporary)
+    return path

@@ -1,0 +1,101 @@
+"""Which nodes are quantized, and why the others are not: the dialect of the provider that will run them."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+from pydantic import BaseModel, ConfigDict
+
+from edgeonnx import data
+from edgeonnx.model import Model
+
+
+class Dialect(BaseModel):
+    """What one execution provider makes of Quantize and Dequantize nodes; read from `targets/dialects/`.
+
+    Attributes:
+        compute: operators whose integer kernels do the arithmetic.
+        fused: activations that vanish into the node before them.
+        carried: operators that pass integers on.
+        conv_min_channels: a Conv of fewer input channels stays in float, unless it is depthwise.
+        sources: where the facts come from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    compute: frozenset[str]
+    fused: frozenset[str]
+    carried: frozenset[str]
+    conv_min_channels: int = 1
+    sources: tuple[dict[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The nodes of a model's main graph, divided.
+
+    Attributes:
+        quantized: names of nodes that get integer kernels.
+        kept: name of every other node -> why it stays in float.
+    """
+
+    quantized: tuple[str, ...]
+    kept: Mapping[str, str]
+
+
+def load_dialect(name: str) -> Dialect:
+    """The dialect of that name.
+
+    Raises:
+        FileNotFoundError: profiles name only dialects that are shipped, so this is a broken installation.
+    """
+    path = data.folder("targets") / "dialects" / f"{name}.toml"
+    return Dialect.model_validate(tomllib.loads(path.read_text("utf-8")))
+
+
+def place(model: Model, dialect: Dialect, scope: str) -> Placement:
+    """Divide the nodes of a normalized model.
+
+    Args:
+        model: normalized, so that every node has a name.
+        dialect: of the provider that will run it.
+        scope: `all` quantizes whatever has an integer kernel; `compute` only the arithmetic and what vanishes
+            into it.
+    """
+    quantized: list[str] = []
+    kept: dict[str, str] = {}
+    for node in model.ir.graph:
+        reason = _why_float(node, dialect, scope)
+        if reason is None:
+            quantized.append(node.name or "")
+        else:
+            kept[node.name or ""] = reason
+    return Placement(tuple(quantized), kept)
+
+
+def _why_float(node: ir.Node, dialect: Dialect, scope: str) -> str | None:
+    """Reason to leave a node in float; None to quantize it."""
+    if node.domain not in ("", "ai.onnx"):
+        return f"operator of domain {node.domain}"
+    if node.op_type in dialect.compute:
+        return _why_compute_float(node, dialect)
+    if node.op_type in dialect.fused:
+        producer = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
+        return "nothing to fuse into" if producer is None else _why_float(producer, dialect, scope)
+    if node.op_type in dialect.carried:
+        return None if scope == "all" else "not arithmetic"
+    return f"{node.op_type} has no integer kernel"
+
+
+def _why_compute_float(node: ir.Node, dialect: Dialect) -> str | None:
+    weight = node.inputs[1] if len(node.inputs) > 1 else None
+    if weight is None or node.op_type != "Conv":
+        return None
+    if weight.const_value is None or weight.shape is None:
+        return "weights are not constant"
+    group = node.attributes.get_int("group", 1)
+    channels = weight.shape[1]
+    if group == 1 and isinstance(channels, int) and channels < dialect.conv_min_channels:
+        return f"reads {channels} channels, fewer than {dialect.conv_min_channels}"
+    return None
