@@ -108,9 +108,7 @@ class Model:
     @cached_property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """What a caller must feed: graph inputs without those that are initializers."""
-        return tuple(
-            _spec(value) for value in self.ir.graph.inputs if value.name not in self.ir.graph.initializers
-        )
+        return tuple(_spec(value) for value in self.ir.graph.inputs if value.name not in self.ir.graph.initializers)
 
     @cached_property
     def outputs(self) -> tuple[TensorSpec, ...]:
@@ -144,6 +142,14 @@ class Model:
             return sha256(self.path)
         with tempfile.TemporaryDirectory() as folder:
             return sha256(self.save(Path(folder) / "model.onnx"))
+
+    @cached_property
+    def file_bytes(self) -> int:
+        """Size of its file with the weights, in bytes; of its serialised form if a stage made it."""
+        if self.path is None:
+            return self.to_proto().ByteSize() if self.weight_bytes <= _INLINE_LIMIT else self.weight_bytes
+        external = sum(t.nbytes for t in _weights(self.ir) if isinstance(t, ir.ExternalTensor))
+        return self.path.stat().st_size + external
 
     @property
     def record(self) -> dict[str, Any] | None:

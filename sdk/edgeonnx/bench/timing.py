@@ -53,9 +53,7 @@ def single(call: Callable[[], object], seconds: float = 1.0, runs: int = 30) -> 
     return Latency.of(_series((call,), seconds, runs)[0])
 
 
-def paired(
-    first: Callable[[], object], second: Callable[[], object], seconds: float = 1.0, runs: int = 30
-) -> Paired:
+def paired(first: Callable[[], object], second: Callable[[], object], seconds: float = 1.0, runs: int = 30) -> Paired:
     """Time two callables in turns; which goes first changes from turn to turn.
 
     The interval is a bootstrap over turns (B. Efron, Bootstrap Methods: Another Look at the Jackknife, 1979).

@@ -1,0 +1,5 @@
+"""`python -m edgeonnx`."""
+
+from edgeonnx.cli import main
+
+main()

@@ -1,0 +1,109 @@
+"""What a model is made of: operators, parameters, multiply-accumulates."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
+
+from edgeonnx.model import Model
+
+# Operators that multiply and accumulate but whose count this module does not know.
+_UNCOUNTED = frozenset({"Attention", "Einsum", "GRU", "LSTM", "MultiHeadAttention", "RNN"})
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The parts of a model, subgraphs and functions included.
+
+    Attributes:
+        operators: operator -> number of nodes; an operator of a domain of its own is written `domain::name`.
+        domains: operator domains in use.
+        parameters: number of elements of all floating or integer weights.
+        macs: multiply-accumulates of one inference of the main graph, free dimensions taken as 1; None if unknown.
+        uncounted: operators that do arithmetic which `macs` leaves out.
+    """
+
+    operators: Mapping[str, int]
+    domains: frozenset[str]
+    parameters: int
+    macs: int | None
+    uncounted: tuple[str, ...]
+
+
+def dissect(model: Model) -> Anatomy:
+    """Take a model apart."""
+    nodes = [*model.ir.graph.all_nodes(), *(n for f in model.ir.functions.values() for n in f.all_nodes())]
+    operators = Counter(n.op_type if n.domain in ("", "ai.onnx") else f"{n.domain}::{n.op_type}" for n in nodes)
+    graphs = [model.ir.graph, *model.ir.graph.subgraphs()]
+    weights = [v.const_value for g in graphs for v in g.initializers.values() if v.const_value is not None]
+    constants = [t for n in nodes if n.op_type == "Constant" and (t := _constant(n)) is not None]
+    return Anatomy(
+        operators=dict(operators.most_common()),
+        domains=frozenset(n.domain or "" for n in nodes),
+        parameters=sum(tensor.size for tensor in [*weights, *constants]),
+        macs=_macs(model),
+        uncounted=tuple(sorted(_UNCOUNTED & {n.op_type for n in nodes})),
+    )
+
+
+def _constant(node: ir.Node) -> ir.TensorProtocol | None:
+    attribute = node.attributes.get("value")
+    return None if attribute is None else attribute.as_tensor()
+
+
+def _macs(model: Model) -> int | None:
+    """Sum over the main graph; None where a shape that is needed can't be inferred."""
+    total = 0
+    for node in _with_shapes(model).graph:
+        count = _COUNTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        if count is None:
+            continue
+        shapes = [_sizes(value) for value in [*node.inputs[:2], node.outputs[0]]]
+        if any(shape is None for shape in shapes):
+            return None
+        total += count(node, *(shape for shape in shapes if shape is not None))
+    return total
+
+
+def _with_shapes(model: Model) -> ir.Model:
+    """The model with every free input dimension set to 1 and shapes inferred, without its large weights."""
+    copy = model.copy()
+    for value in copy.ir.graph.inputs:
+        if value.shape is not None:
+            value.shape = ir.Shape([size if isinstance(size, int) else 1 for size in value.shape])
+    for value in [*copy.ir.graph.outputs, *(o for n in copy.ir.graph for o in n.outputs)]:
+        value.shape = None
+    try:
+        return ShapeInferencePass(data_prop=True, strict_mode=False)(copy.ir).model
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        return copy.ir
+
+
+def _sizes(value: ir.Value | None) -> list[int] | None:
+    if value is None or value.shape is None:
+        return None
+    sizes = [size for size in value.shape if isinstance(size, int)]
+    return sizes if len(sizes) == len(value.shape) else None
+
+
+def _conv(_node: ir.Node, _data: list[int], weight: list[int], out: list[int]) -> int:
+    return prod(out) * prod(weight[1:])
+
+
+def _conv_transpose(_node: ir.Node, data: list[int], weight: list[int], _out: list[int]) -> int:
+    return prod(data) * prod(weight[1:])
+
+
+def _gemm(node: ir.Node, data: list[int], _weight: list[int], out: list[int]) -> int:
+    return prod(out) * data[0 if node.attributes.get_int("transA", 0) else 1]
+
+
+def _matmul(_node: ir.Node, data: list[int], _weight: list[int], out: list[int]) -> int:
+    return prod(out) * data[-1]
+
+
+_COUNTERS = {"Conv": _conv, "ConvTranspose": _conv_transpose, "Gemm": _gemm, "MatMul": _matmul}

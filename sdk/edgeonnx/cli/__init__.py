@@ -1,0 +1,48 @@
+"""The command line: one file a verb. It translates errors to exit codes and draws tables; it decides nothing."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from edgeonnx.errors import EdgeonnxError
+
+_VERBS = ("inspect", "targets", "quantize", "package", "run", "bench")
+
+
+class _Verbs(click.Group):
+    """Imports a verb when it is asked for: `edgeonnx -h` need not wait for onnxruntime."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in _VERBS:
+            return None
+        command: click.Command = import_module(f"edgeonnx.cli.{name}").command
+        return command
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 a check says no, 2 bad input, 3 the accuracy or speed budget was missed.",
+)
+@click.version_option(package_name="edgeonnx")
+def cli() -> None:
+    """Any ONNX model in, one verified bundle out, that runs on a named device."""
+
+
+def main() -> None:
+    """Entry point of the `edgeonnx` command."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        click.echo("Interrupted; nothing was written.", err=True)
+        sys.exit(130)
+    except EdgeonnxError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,63 @@
+"""`edgeonnx package`."""
+
+from pathlib import Path
+
+import click
+
+from edgeonnx.cli._draw import as_json, example, facts, print_json, size
+from edgeonnx.verbs.package import PackageResult, package
+
+
+@click.command(
+    "package",
+    epilog=example("edgeonnx package model.int8.onnx --target raspberrypi --labels labels.txt -o model.edge"),
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--target", required=True, help="Device it is for, by name or profile.")
+@click.option("--pipeline", type=click.Path(path_type=Path), help="Pre- and postprocessing spec (TOML) to join.")
+@click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line.")
+@click.option("--data", help="Where golden samples come from: .npz, a folder, or FILE.py:FUNC; without it, noise.")
+@click.option("--name", help="What to call the bundle.  [default: the output's name]")
+@click.option("--version", default="1", show_default=True, help="Version of your own counting.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.edge]")
+@as_json
+def command(
+    model: Path,
+    target: str,
+    pipeline: Path | None,
+    labels: Path | None,
+    data: str | None,
+    name: str | None,
+    version: str,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Put MODEL, its pre- and postprocessing and the runtime into one verified file for a device."""
+    result = package(
+        model,
+        target,
+        output or model.with_suffix(".edge"),
+        name=name,
+        version=version,
+        labels=labels,
+        pipeline=pipeline,
+        data=data,
+    )
+    if as_json:
+        print_json({"path": result.path, "bytes": result.bytes, "manifest": result.manifest.to_dict()})
+    else:
+        _draw(result)
+
+
+def _draw(result: PackageResult) -> None:
+    manifest, target = result.manifest, result.target
+    facts(
+        [
+            ("bundle", f"{result.path}, {size(result.bytes)}"),
+            ("model", f"{manifest.model.precision}, opset {manifest.model.opset}, IR {manifest.model.ir_version}"),
+            ("target", f"{target.name} ({target.tier})"),
+            ("needs", f"numpy, onnxruntime {manifest.onnxruntime.minimum} or newer"),
+            ("golden samples", f"{manifest.golden.samples}, {manifest.golden.origin}"),
+            ("on the device", f"python {result.path.name} selftest"),
+        ]
+    )

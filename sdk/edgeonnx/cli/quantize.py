@@ -1,0 +1,91 @@
+"""`edgeonnx quantize`."""
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from edgeonnx.cli._draw import as_json, example, facts, print_json, progress, size, table
+from edgeonnx.errors import BudgetError
+from edgeonnx.verbs.quantize import QuantizeResult, quantize
+
+
+@click.command(
+    "quantize",
+    epilog=example("edgeonnx quantize model.onnx --data samples.npz --target raspberrypi -o model.int8.onnx"),
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--data", required=True, help="Samples to calibrate on: .npz, a folder, or FILE.py:FUNC.")
+@click.option("--eval-data", help="Samples to score on; without it, those of --data that calibration leaves.")
+@click.option("--pipeline", type=click.Path(path_type=Path), help="Preprocessing spec (TOML) that samples go through.")
+@click.option("--target", help="Device it is for, by name or profile; without it, this machine.")
+@click.option("--recipe", default="balanced", show_default=True, help="How to quantize, by name or path.")
+@click.option("--metric", help="FILE.py:FUNC; FUNC(predict) returns a float, higher is better.")
+@click.option("--max-drop", type=float, default=0.01, show_default=True, help="How much lower the score may be.")
+@click.option("--force", is_flag=True, help="Keep a result that misses the accuracy or speed budget.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.int8.onnx]")
+@as_json
+def command(
+    model: Path,
+    data: str,
+    eval_data: str | None,
+    pipeline: Path | None,
+    target: str | None,
+    recipe: str,
+    metric: str | None,
+    max_drop: float,
+    force: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Quantize MODEL to INT8, measure it, and keep it only if it holds.
+
+    With an array `labels` in the data (or one subfolder per class) the score is top-1 accuracy; without, agreement
+    with the float model. A result that misses --max-drop, or is slower than float where that can be measured, is
+    written to NAME.rejected.onnx and the exit code is 3.
+    """
+    draw = print_json if as_json else _draw
+    try:
+        with progress() as report:
+            result = quantize(
+                model,
+                data,
+                output=output or model.with_suffix(".int8.onnx"),
+                target=target,
+                recipe=recipe,
+                metric=metric,
+                eval_data=eval_data,
+                pipeline=pipeline,
+                max_drop=max_drop,
+                force=force,
+                progress=report,
+            )
+    except BudgetError as error:
+        draw(error.result)
+        raise
+    draw(result)
+
+
+def _draw(result: object) -> None:
+    assert isinstance(result, QuantizeResult)
+    on = f" on {result.evaluation_samples} samples" if result.evaluation_samples else ""
+    speed = f"{result.speed.ratio:.2f}x of float, {result.speed_note}" if result.speed else result.speed_note
+    facts(
+        [
+            (result.metric, f"float {result.float_score:.4f} -> {result.score:.4f}{on}"),
+            ("size", f"{size(result.float_bytes)} -> {size(result.bytes)}"),
+            ("speed", speed),
+            ("recipe", f"{result.recipe}, {result.calibration_samples} calibration samples"),
+            ("written to", result.output or "nowhere"),
+        ]
+    )
+    click.echo()
+    rows = [
+        (c.scope, f"{c.score:.4f}", f"{c.speed.ratio:.2f}x" if c.speed else "-", len(c.placement.quantized))
+        for c in result.candidates
+    ]
+    table(("tried", "score", "speed", "nodes quantized"), rows)
+    kept = Counter(result.chosen.placement.kept.values())
+    if kept:
+        click.echo()
+        table(("nodes left in float", "why"), ((count, why) for why, count in kept.most_common()))

@@ -1,0 +1,78 @@
+"""`edgeonnx inspect`: what a model is, and what each target would refuse about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeonnx.anatomy import Anatomy, dissect
+from edgeonnx.model import Model, TensorSpec
+from edgeonnx.targets import ModelFacts, Target, list_targets, refusals
+from edgeonnx.verbs.data import as_model
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a model is.
+
+    Attributes:
+        path: its file, if it has one.
+        inputs: what it takes.
+        outputs: what it returns.
+        opset: version of the standard operator set.
+        ir_version: version of the file format.
+        bytes: size with weights.
+        external_data: whether weights live in files beside it.
+        anatomy: operators, parameters, multiply-accumulates.
+        record: what edgeonnx wrote into it about how it was made.
+        refusals: target -> why it would refuse the model, one line each; empty if it would not.
+    """
+
+    path: Path | None
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    opset: int
+    ir_version: int
+    bytes: int
+    external_data: bool
+    anatomy: Anatomy
+    record: Mapping[str, Any] | None
+    refusals: Mapping[str, tuple[str, ...]]
+
+
+def inspect(model: str | Path | Model) -> Inspection:
+    """Look at a model without running it.
+
+    Raises:
+        ModelError: it can't be read.
+    """
+    model = as_model(model)
+    anatomy = dissect(model)
+    return Inspection(
+        path=model.path,
+        inputs=model.inputs,
+        outputs=model.outputs,
+        opset=model.opset,
+        ir_version=model.ir_version,
+        bytes=model.file_bytes,
+        external_data=model.has_external_data,
+        anatomy=anatomy,
+        record=model.record,
+        refusals={t.name: tuple(refusals(t, _facts(model, anatomy))) for t in list_targets()},
+    )
+
+
+def target_refusals(model: Model, target: Target) -> list[str]:
+    """Why a target would refuse a model, one line each; empty if it would not."""
+    return refusals(target, _facts(model, dissect(model)))
+
+
+def _facts(model: Model, anatomy: Anatomy) -> ModelFacts:
+    return ModelFacts(
+        opset=model.opset,
+        ir_version=model.ir_version,
+        domains=anatomy.domains,
+        inputs_fixed=all(tensor.fixed for tensor in model.inputs),
+        external_data=model.has_external_data,
+        bytes=model.file_bytes,
+    )

@@ -1,0 +1,115 @@
+"""How a quantized model is judged: a score on samples it was not calibrated on, and time against float."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgeonnx.bench.timing import Paired, paired
+from edgeonnx.calibration.samples import Data, Samples
+from edgeonnx.errors import MetricError
+from edgeonnx.model import Model
+from edgeonnx.scoring import Agreement, Metric, Predict, Top1, load_metric
+from edgeonnx.verbs.data import Preparation, predictor
+
+UserFunction = str | Callable[[Predict], float]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some of a set of samples.
+
+    Attributes:
+        samples: the set.
+        indexes: which of it, ascending.
+    """
+
+    samples: Samples
+    indexes: tuple[int, ...]
+
+
+def divide(
+    prepare: Preparation, data: Data, eval_data: Data | None, metric: UserFunction | None, limit: int
+) -> tuple[Selection, Selection | None]:
+    """Settle which samples calibrate and which are scored; no sample does both.
+
+    Args:
+        prepare: opens data.
+        data: what calibration reads.
+        eval_data: what scores are computed on; None: what calibration leaves of `data`.
+        metric: the user's own, which brings its own samples: then all of `data` may calibrate.
+        limit: how many samples calibrate at most.
+
+    Returns:
+        For calibration, and for evaluation (None for a metric of the user's own).
+
+    Raises:
+        DataError: data that can't be read, does not fit, or is too little to divide.
+    """
+    samples = prepare.open(data)
+    if metric is None and eval_data is None:
+        calibration, rest = samples.split(limit)
+        return Selection(samples, calibration), Selection(samples, rest)
+    count = samples.count()
+    share = min(limit, count)
+    calibrating = Selection(samples, tuple(place * count // share for place in range(share)))
+    if metric is not None or eval_data is None:
+        return calibrating, None
+    evaluating = prepare.open(eval_data)
+    return calibrating, Selection(evaluating, tuple(range(evaluating.count())))
+
+
+class Yardstick:
+    """Measures models against the float one they were made from.
+
+    Args:
+        model: the float model.
+        prepare: turns samples into its feeds.
+        evaluation: what to score on; None with a metric of the user's own.
+        metric: the user's own, or None.
+        scores: name of the classifier's output, where the pipeline tells.
+
+    Attributes:
+        metric: what scores are called.
+        float_score: the float model's.
+
+    Raises:
+        MetricError: the metric can't be loaded, is not deterministic, or does not fit the model.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        prepare: Preparation,
+        evaluation: Selection | None,
+        metric: UserFunction | None = None,
+        scores: str | None = None,
+    ) -> None:
+        self._prepare = prepare
+        self._float = model
+        reference = predictor(model, prepare)
+        if metric is not None:
+            own = load_metric(metric)
+            self._metric: Metric = own
+            self.float_score = own.check_deterministic(reference)
+        else:
+            self._metric = _shipped(evaluation, reference, scores)
+            self.float_score = self._metric.score(reference)
+        self.metric = self._metric.name
+
+    def score(self, model: Model) -> float:
+        """The score of a model with the float model's inputs and outputs."""
+        return self._metric.score(predictor(model, self._prepare))
+
+    def speed(self, model: Model, sample: Selection, seconds: float = 1.5) -> Paired:
+        """Float and `model` in turns on one sample, one thread each."""
+        feeds = self._prepare(next(sample.samples.feeds(sample.indexes[:1])))
+        first, second = self._float.session(), model.session()
+        return paired(lambda: first.run(None, feeds), lambda: second.run(None, feeds), seconds)
+
+
+def _shipped(evaluation: Selection | None, reference: Predict, scores: str | None) -> Metric:
+    if evaluation is None:
+        raise MetricError("expected evaluation samples or a metric, got neither; give --eval-data or --metric")
+    samples, indexes = evaluation.samples, evaluation.indexes
+    if samples.has_labels:
+        return Top1(lambda: samples.labelled(indexes), scores)
+    return Agreement(lambda: samples.feeds(indexes), reference)

@@ -1,0 +1,223 @@
+"""`edgeonnx package`: join the pipeline, check against the target, make golden samples, write the bundle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from itertools import islice
+from pathlib import Path
+
+from edgeonnx.bundle.archive import LABELS, MODEL, write_bundle
+from edgeonnx.bundle.golden import Golden, generate, make_golden, output_steps
+from edgeonnx.calibration.samples import Data, open_samples
+from edgeonnx.errors import InputError, ModelError, PipelineError, TargetError
+from edgeonnx.files import check_writable
+from edgeonnx.model import Model, TensorSpec
+from edgeonnx.optimize.normalize import raise_opset
+from edgeonnx.pipeline.decode import read_picture
+from edgeonnx.pipeline.graph import PROBABILITIES, join, scores_name
+from edgeonnx.pipeline.spec import PipelineSpec
+from edgeonnx.runtime._manifest import (
+    Golden as GoldenInfo,
+)
+from edgeonnx.runtime._manifest import (
+    InputSpec,
+    Manifest,
+    ModelInfo,
+    OutputSpec,
+    Provenance,
+    Provider,
+    Requirement,
+    Result,
+    SessionSettings,
+)
+from edgeonnx.targets import Target, load_target, oldest
+from edgeonnx.verbs.data import as_model, as_pipeline
+from edgeonnx.verbs.inspect import target_refusals
+
+_TOOLS = ("edgeonnx", "numpy", "onnx", "onnxruntime")
+_PRECISIONS = {"int8": "int8", "uint8": "int8", "int4": "int4", "uint4": "int4"}
+
+
+@dataclass(frozen=True)
+class PackageResult:
+    """A bundle that was written.
+
+    Attributes:
+        path: the `.edge` file.
+        bytes: its size.
+        manifest: what it says of itself; see docs/bundle.md.
+        target: the profile it was packaged for.
+    """
+
+    path: Path
+    bytes: int
+    manifest: Manifest
+    target: Target
+
+
+def package(
+    model: str | Path | Model,
+    target: str,
+    output: str | Path,
+    *,
+    name: str | None = None,
+    version: str = "1",
+    labels: str | Path | Sequence[str] | None = None,
+    pipeline: str | Path | PipelineSpec | None = None,
+    data: Data | None = None,
+    golden_samples: int = 3,
+) -> PackageResult:
+    """Put a model into one verified file for a device.
+
+    Args:
+        model: float or quantized, or its path.
+        target: name or path of a profile.
+        output: the `.edge` file to write.
+        name: what to call it; None: the output's name.
+        version: of the user's own counting.
+        labels: class names, or a file with one a line.
+        pipeline: pre- and postprocessing to join to the model: a spec or its path.
+        data: where golden samples come from; None: noise in the calibrated range.
+        golden_samples: how many.
+
+    Raises:
+        TargetError: no such target, or it refuses the model.
+        PipelineError: the spec does not fit, or is not the one the model was quantized through.
+        EdgeonnxError: other bad input; see `edgeonnx.errors`.
+    """
+    output = Path(output)
+    check_writable(output)
+    profile = load_target(target)
+    core, spec = as_model(model), as_pipeline(pipeline)
+    joined = _for_target(_join(core, spec), profile)
+    inputs = joined.inputs
+    images = {n: image.color for n, image in spec.input.items()} if spec else {}
+    if data is not None:
+        feeds = list(islice(open_samples(data, inputs, images, read_picture).feeds(), golden_samples))
+    else:
+        feeds = generate(inputs, (core.record or {}).get("ranges", {}), golden_samples)
+    golden = make_golden(joined, feeds, output_steps(joined))
+    result, names = _result(core, joined, spec, _read_labels(labels))
+    manifest = Manifest(
+        name=name or output.stem,
+        version=version,
+        target=profile.name,
+        created_with={tool: installed(tool) for tool in _TOOLS},
+        onnxruntime=Requirement(oldest(joined.opset, joined.ir_version), installed("onnxruntime")),
+        model=ModelInfo(MODEL, _precision(joined), joined.opset, joined.ir_version),
+        inputs=tuple(InputSpec(t.name, t.dtype, _shape(t), images.get(t.name)) for t in inputs),
+        outputs=_outputs(joined, golden),
+        result=result,
+        session=_session(profile),
+        golden=GoldenInfo(len(golden.samples), "data" if data is not None else "generated"),
+        provenance=_provenance(core),
+        files={},
+    )
+    entries = {MODEL: joined.to_proto().SerializeToString(deterministic=True)}
+    if names:
+        entries[LABELS] = "".join(f"{label}\n" for label in names).encode()
+    manifest = write_bundle(output, manifest, {**entries, **golden.entries()})
+    return PackageResult(output, output.stat().st_size, manifest, profile)
+
+
+def _join(core: Model, spec: PipelineSpec | None) -> Model:
+    """The model with its pipeline, once it is sure that it is the one it was quantized through."""
+    through = (core.record or {}).get("pipeline")
+    given = spec.fingerprint if spec else None
+    if core.record is not None and spec is not None and through is not None and through != given:
+        raise PipelineError(
+            f"the model was quantized through the pipeline {through[:12]}, got {given and given[:12]}; "
+            "package it with the same spec, or quantize it again through this one"
+        )
+    return join(raise_opset(core), spec) if spec else core
+
+
+def _for_target(model: Model, profile: Target) -> Model:
+    """The model at an IR version the target loads.
+
+    Raises:
+        TargetError: the target refuses it.
+    """
+    refused = target_refusals(model, profile)
+    if refused:
+        raise TargetError(f"{profile.name} refuses the model: {'; '.join(refused)}")
+    copy = model.copy()
+    copy.ir.ir_version = min(copy.ir_version, profile.caps.ir_version)
+    return Model(copy.ir)
+
+
+def _read_labels(labels: str | Path | Sequence[str] | None) -> list[str]:
+    if labels is None:
+        return []
+    if not isinstance(labels, (str, Path)):
+        return [str(label) for label in labels]
+    try:
+        return [line.strip() for line in Path(labels).read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"labels {labels} can't be read: {error}; expected UTF-8 text, one name a line") from error
+
+
+def _result(
+    core: Model, joined: Model, spec: PipelineSpec | None, labels: list[str]
+) -> tuple[Result | None, list[str]]:
+    """How to read the outputs. Labels alone make a classifier of a model with one output."""
+    output = spec.output if spec else None
+    if output is None and not labels:
+        return None, []
+    top_k = output.top_k if output else 5
+    if output is not None and output.activation == "softmax":
+        scores = PROBABILITIES
+    elif output is not None:
+        scores = scores_name(core, output)
+    elif len(joined.outputs) == 1:
+        scores = joined.outputs[0].name
+    else:
+        raise InputError("labels: the model has several outputs; say which holds the scores in a pipeline's [output]")
+    _check_labels(next(t for t in joined.outputs if t.name == scores), labels)
+    return Result("classification", scores, LABELS if labels else None, top_k), labels
+
+
+def _check_labels(scores: TensorSpec, labels: list[str]) -> None:
+    classes = scores.shape[-1] if scores.shape else None
+    if labels and isinstance(classes, int) and classes != len(labels):
+        raise InputError(f"labels: expected {classes}, one for each class of {scores}, got {len(labels)}")
+
+
+def _outputs(joined: Model, golden: Golden) -> tuple[OutputSpec, ...]:
+    return tuple(
+        OutputSpec(t.name, t.dtype, _shape(t), golden.tolerance[t.name].atol, golden.tolerance[t.name].rtol)
+        for t in joined.outputs
+    )
+
+
+def _shape(tensor: TensorSpec) -> tuple[int | str, ...]:
+    """A manifest's shape: every free dimension has a name."""
+    if tensor.shape is None:
+        raise ModelError(f"{tensor.name} has no shape; give it one with onnx.shape_inference or export the model again")
+    return tuple(size if size is not None else f"{tensor.name}_{axis}" for axis, size in enumerate(tensor.shape))
+
+
+def _session(profile: Target) -> SessionSettings:
+    return SessionSettings(
+        providers=tuple(Provider(p.name, dict(p.options)) for p in profile.providers),
+        intra_op_threads=profile.session.intra_op_threads,
+        inter_op_threads=profile.session.inter_op_threads,
+        graph_optimization=profile.session.graph_optimization,
+        config=dict(profile.session.config),
+    )
+
+
+def _precision(model: Model) -> str:
+    """A word for people: the smallest integer type that weights are kept in, else the float type."""
+    kinds = {str(v.dtype).lower() for v in model.ir.graph.initializers.values() if v.dtype is not None}
+    quantized = any(node.op_type == "DequantizeLinear" for node in model.ir.graph)
+    if quantized:
+        return "int4" if kinds & {"int4", "uint4"} else "int8"
+    return next((kind for kind in ("float16", "bfloat16", "float64") if kind in kinds), "float32")
+
+
+def _provenance(core: Model) -> Provenance | None:
+    record = core.record
+    if record is None:
+        return None
+    return Provenance(**{field: record.get(field) for field in Provenance._fields})
