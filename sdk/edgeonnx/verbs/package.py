@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from edgeonnx.bundle.archive import LABELS, MODEL, write_bundle
-from edgeonnx.bundle.golden import Golden, generate, make_golden, output_steps
+from edgeonnx.bundle.golden import Golden, generate, make_golden
 from edgeonnx.calibration.samples import Data, open_samples
 from edgeonnx.errors import InputError, ModelError, PipelineError, TargetError
 from edgeonnx.files import check_writable
@@ -96,7 +96,7 @@ def package(
         feeds = list(islice(open_samples(data, inputs, images, read_picture).feeds(), golden_samples))
     else:
         feeds = generate(inputs, (core.record or {}).get("ranges", {}), golden_samples)
-    golden = make_golden(joined, feeds, output_steps(joined))
+    golden = make_golden(joined, feeds)
     result, names = _result(core, joined, spec, _read_labels(labels))
     manifest = Manifest(
         name=name or output.stem,

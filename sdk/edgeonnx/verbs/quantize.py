@@ -9,7 +9,7 @@ from typing import Any
 import onnx_ir as ir
 
 from edgeonnx.bench.timing import Paired
-from edgeonnx.calibration.ranges import Ranges, min_max
+from edgeonnx.calibration.ranges import min_max
 from edgeonnx.calibration.samples import Data
 from edgeonnx.errors import BudgetError, ModelError, TargetError
 from edgeonnx.files import check_writable
@@ -20,6 +20,7 @@ from edgeonnx.pipeline.spec import PipelineSpec
 from edgeonnx.quantize.placement import load_dialect, place
 from edgeonnx.quantize.qdq import quantized_nodes, write_qdq
 from edgeonnx.quantize.recipe import Recipe, load_recipe
+from edgeonnx.ranges import Ranges
 from edgeonnx.targets import Target, load_target, runs_here
 from edgeonnx.verbs.data import Preparation, as_model, as_pipeline
 from edgeonnx.verbs.gate import Candidate, choose, problems
