@@ -9,10 +9,10 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import TensorData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from edgeonnx.calibration.ranges import Ranges
 from edgeonnx.model import Model
 from edgeonnx.quantize.placement import Placement
 from edgeonnx.quantize.recipe import Recipe
+from edgeonnx.ranges import Ranges
 
 _TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
 
