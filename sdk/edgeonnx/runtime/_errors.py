@@ -30,3 +30,9 @@ class SelftestError(EdgeonnxError):
     """The golden samples give other outputs here than where the bundle was made."""
 
     exit_code = 1
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of another library's error, to be put into one of ours."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
