@@ -1,6 +1,7 @@
 """What the runtime costs over numpy and onnxruntime alone: import, memory, and each call. Prints ratios.
 
-Imports are timed in fresh interpreters, with and without the runtime in turns; calls in one process, in turns. Linux only, for /proc.
+Imports are timed in fresh interpreters, with and without the runtime in turns; calls in one process, in turns. Linux
+only, for /proc.
 """
 
 import subprocess

@@ -44,16 +44,26 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, source: str | Path | None = None) -> None:
     """Say early, before minutes of work, that a result could not be written to `path`.
 
+    Args:
+        path: where to.
+        source: the file that the result is made from, which is not to be lost.
+
     Raises:
-        OutputError: see `replacing`.
+        OutputError: see `replacing`; or `path` is the source.
     """
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; name the file to write")
+    if source is not None and path.is_file() and Path(source).is_file() and path.samefile(source):
+        raise OutputError(f"{path} is the file to read from; write elsewhere with -o")
+    try:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; name the file to write")
+    except OSError as error:  # a name too long
+        raise OutputError(f"{path} can't be written: {error.strerror or error}") from error
     if not path.parent.is_dir():
-        raise OutputError(f"{path.parent} does not exist; create it, or write elsewhere with -o")
+        what = "is a file, not a folder;" if path.parent.exists() else "does not exist; create it, or"
+        raise OutputError(f"{path.parent} {what} write elsewhere with -o")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{path.parent} is not writable; write elsewhere with -o")
 

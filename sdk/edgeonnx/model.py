@@ -28,7 +28,8 @@ class TensorSpec:
 
     Attributes:
         name: as in the graph.
-        dtype: numpy's name (`float32`, `int64`, `bool`, `bfloat16`, …), `str` for strings.
+        dtype: numpy's name (`float32`, `int64`, `bool`, `bfloat16`, …), `str` for strings, `sequence` or `optional`
+            for what is no tensor.
         shape: an integer for a fixed dimension, a name or None for a free one; None as a whole: rank unknown.
     """
 
@@ -67,7 +68,8 @@ class Model:
         """
         path = Path(path)
         if not path.is_file():
-            raise ModelError(f"{path}: no such file; expected an ONNX model")
+            what = "is a folder" if path.is_dir() else "no such file"
+            raise ModelError(f"{path}: {what}; expected an ONNX model")
         try:
             proto = onnx.load(path, format="protobuf", load_external_data=False)
         except DecodeError as error:
@@ -80,7 +82,8 @@ class Model:
             model = ir.from_proto(proto)
             model.graph.sort()
         except Exception as error:  # onnx-ir raises what its parsers raise
-            raise ModelError(f"{path} is not a valid ONNX model: {first_line(error)}") from error
+            raise ModelError(f"{path} is not a valid ONNX model: {first_line(_root(error))}") from error
+        _check_domains(model, path)
         _attach_external_data(model, path)
         return cls(model, path)
 
@@ -102,8 +105,8 @@ class Model:
         return ir.to_proto(_with_weights_inside(self.ir.clone()))
 
     def copy(self) -> Model:
-        """A copy to edit; weights are shared, the graph is not."""
-        return Model(self.ir.clone(), self.path)
+        """A copy to edit, which is no longer what stands in the file; weights are shared, the graph is not."""
+        return Model(self.ir.clone())
 
     @cached_property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -221,9 +224,18 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def _root(error: BaseException) -> BaseException:
+    """The innermost cause: onnx-ir wraps an error once for each level of the graph."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def _spec(value: ir.Value) -> TensorSpec:
     dtype = "unknown"
-    if value.dtype is not None:
+    if isinstance(value.type, (ir.SequenceType, ir.OptionalType)):
+        return TensorSpec(value.name or "", "sequence" if isinstance(value.type, ir.SequenceType) else "optional", None)
+    if value.dtype not in (None, ir.DataType.UNDEFINED):
         dtype = "str" if value.dtype == ir.DataType.STRING else value.dtype.numpy().name
     if value.shape is None:
         return TensorSpec(value.name or "", dtype, None)
@@ -237,6 +249,36 @@ def _check_whole(proto: onnx.ModelProto, path: Path) -> None:
         raise ModelError(f"{path} is not an ONNX model: it has no graph with outputs")
     if not proto.opset_import:
         raise ModelError(f"{path} is cut short: it names no operator set; copy or export it again")
+    for value in [*proto.graph.input, *proto.graph.output]:
+        if _holds_map(value.type):
+            raise ModelError(
+                f"{path}: {value.name} is a map, which has no tensor form; export the model without it "
+                "(skl2onnx: options={'zipmap': False})"
+            )
+
+
+def _holds_map(kind: onnx.TypeProto) -> bool:
+    match kind.WhichOneof("value"):
+        case "map_type":
+            return True
+        case "sequence_type":
+            return _holds_map(kind.sequence_type.elem_type)
+        case "optional_type":
+            return _holds_map(kind.optional_type.elem_type)
+    return False
+
+
+def _check_domains(model: ir.Model, path: Path) -> None:
+    """A file cut between two operator sets still parses."""
+    used = {node.domain for node in model.graph.all_nodes()}
+    known = {"" if domain == "ai.onnx" else domain for domain in model.opset_imports}
+    missing = sorted({"" if domain == "ai.onnx" else domain for domain in used} - known)
+    if missing:
+        name = missing[0] or "ai.onnx"
+        raise ModelError(
+            f"{path} is cut short or invalid: it uses operators of {name} but names no version of it; "
+            "copy or export it again"
+        )
 
 
 def _weights(model: ir.Model) -> list[ir.TensorProtocol]:

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from edgeonnx.targets import load_target
 from onnx import TensorProto, helper, numpy_helper
+
+from edgeonnx.targets import load_target
 
 # Raspberry Pi 3 and Zero 2 W, 4, and 5.
 CPUS = ["cortex-a53", "cortex-a72", "cortex-a76"]

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
-from edgeonnx.runtime._bundle import BUNDLE_MAIN, runtime_files
 from onnx import TensorProto, helper, numpy_helper
+
+from edgeonnx.runtime._bundle import BUNDLE_MAIN, runtime_files
 
 DTYPES = {
     TensorProto.FLOAT: "float32",

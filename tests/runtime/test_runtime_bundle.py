@@ -3,9 +3,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from runtime_bundles import add_model, dump, write_bundle, write_zip
+
 from edgeonnx.runtime import BundleError, load
 from edgeonnx.runtime._bundle import open_bundle, runtime_files
-from runtime_bundles import add_model, dump, write_bundle, write_zip
 
 
 def refuse(path, *, verify=True) -> str:

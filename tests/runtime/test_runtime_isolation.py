@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import edgeonnx.runtime
 import numpy
 import onnxruntime
 import pytest
+
+import edgeonnx.runtime
 from edgeonnx.runtime._bundle import runtime_files
 
 FOLDER = Path(edgeonnx.runtime.__file__).parent

@@ -2,12 +2,13 @@ import copy
 import json
 
 import pytest
-from edgeonnx.runtime import BundleError
-from edgeonnx.runtime._bundle import open_bundle
-from edgeonnx.runtime._manifest import SCHEMA, Manifest
 from hypothesis import given
 from hypothesis import strategies as st
 from runtime_bundles import dump, picture_model
+
+from edgeonnx.runtime import BundleError
+from edgeonnx.runtime._bundle import open_bundle
+from edgeonnx.runtime._manifest import SCHEMA, Manifest
 
 # The object that docs/bundle.md shows.
 EXAMPLE = {

@@ -1,13 +1,14 @@
 import threading
 
-import edgeonnx.runtime as er
 import numpy as np
 import onnxruntime as ort
 import pytest
-from edgeonnx.runtime import BundleError, Classification, Guess, InputError
 from onnx import TensorProto
 from PIL import Image
 from runtime_bundles import golden_outputs, identity_model, kinds_model, picture_model, write_bundle
+
+import edgeonnx.runtime as er
+from edgeonnx.runtime import BundleError, Classification, Guess, InputError
 
 
 def test_the_public_names_are_these():

@@ -4,11 +4,12 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
+from runtime_pngs import SAMPLES, chunk, encode, header
+
 from edgeonnx.runtime import InputError
 from edgeonnx.runtime._inputs import to_channels
 from edgeonnx.runtime._png import decode_png
-from PIL import Image
-from runtime_pngs import SAMPLES, chunk, encode, header
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TYPES = [

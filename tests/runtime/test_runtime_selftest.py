@@ -3,12 +3,13 @@ import math
 
 import numpy as np
 import pytest
+from onnx import TensorProto
+from runtime_bundles import add_model, identity_model, kinds_model, npy, write_bundle
+
 from edgeonnx.runtime import BundleError, InputError, SelftestError, load
 from edgeonnx.runtime._bench import bench
 from edgeonnx.runtime._manifest import OutputSpec
 from edgeonnx.runtime._selftest import compare_golden, selftest, worst_element
-from onnx import TensorProto
-from runtime_bundles import add_model, identity_model, kinds_model, npy, write_bundle
 
 
 def replaced(path, proto, samples, name, data, **tolerance):

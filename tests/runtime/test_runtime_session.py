@@ -3,10 +3,11 @@ import os
 import numpy as np
 import onnxruntime as ort
 import pytest
+from runtime_bundles import add_model, write_bundle
+
 from edgeonnx.runtime import BundleError, DeviceError, InputError, load
 from edgeonnx.runtime._manifest import Provider, SessionSettings
 from edgeonnx.runtime._session import check_providers, check_version, quota_cpus, session_options, usable_cpus
-from runtime_bundles import add_model, write_bundle
 
 
 def changed(tmp_path, **fields):

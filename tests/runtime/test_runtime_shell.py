@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeonnx.runtime import load
-from edgeonnx.runtime.__main__ import main
 from onnx import TensorProto
 from runtime_bundles import add_model, identity_model, kinds_model, npy, write_bundle
+
+from edgeonnx.runtime import load
+from edgeonnx.runtime.__main__ import main
 
 
 def python(*arguments, cwd=None):

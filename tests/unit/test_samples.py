@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeonnx.calibration.samples import open_samples
-from edgeonnx.errors import DataError
-from edgeonnx.model import TensorSpec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from edgeonnx.calibration.samples import open_samples
+from edgeonnx.errors import DataError
+from edgeonnx.model import TensorSpec
 
 IMAGE = (TensorSpec("x", "float32", ("N", 1, 4, 6)),)
 TWO = (TensorSpec("a", "float32", (None, 2)), TensorSpec("b", "int64", ()))

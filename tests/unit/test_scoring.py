@@ -4,10 +4,11 @@ import sys
 
 import numpy as np
 import pytest
-from edgeonnx.errors import MetricError
-from edgeonnx.scoring import Agreement, Top1, load_metric
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from edgeonnx.errors import MetricError
+from edgeonnx.scoring import Agreement, Top1, load_metric
 
 WEIGHTS = np.random.default_rng(0).standard_normal((8, 5)).astype("float32")
 

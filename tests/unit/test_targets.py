@@ -9,6 +9,8 @@ from pathlib import Path
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
+
 from edgeonnx.data import folder
 from edgeonnx.errors import TargetError
 from edgeonnx.targets import (
@@ -22,7 +24,6 @@ from edgeonnx.targets import (
     runs_here,
     target_names,
 )
-from onnx import TensorProto, helper
 
 EXAMPLE = re.search(
     r"```toml\n(.*?)```", (Path(__file__).parents[2] / "docs" / "targets.md").read_text("utf-8"), re.DOTALL
@@ -136,7 +137,7 @@ def test_an_unknown_name_is_told_the_near_ones(name, said):
         ),
         ('name = "CPUExecutionProvider"', "", "providers.0.name: expected a value"),
         ("https://onnxruntime.ai/", "http://onnxruntime.ai/", "sources.0.url: "),
-        ("https://onnxruntime.ai/", "https://pypi.org/", "expected documentation, not a package registry"),
+        ("https://onnxruntime.ai/", "https://pypi.example/", "expected documentation, not a package registry"),
         ('os = "linux"', "os = linux", "expected TOML, got: "),
         ('os = "linux"', "os = linux", "line 7"),
     ],

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from edgeonnx.targets.document import generated
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "targets.md"

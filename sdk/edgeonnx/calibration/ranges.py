@@ -4,29 +4,16 @@ Only two vectors leave the graph per sample, whatever the size of the activation
 ranges themselves: memory does not grow with the number of samples.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from edgeonnx.errors import DataError
 from edgeonnx.model import Model, first_line
+from edgeonnx.ranges import Ranges
 
 _LOW, _HIGH = "edgeonnx.low", "edgeonnx.high"
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """Smallest and largest value seen of each tensor.
-
-    Attributes:
-        by_tensor: name -> (low, high), float32 values, low <= high.
-        samples: how many samples they come from.
-    """
-
-    by_tensor: Mapping[str, tuple[float, float]]
-    samples: int
 
 
 def min_max(

@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -11,7 +12,7 @@ _VERBS = ("inspect", "targets", "quantize", "package", "run", "bench")
 
 
 class _Verbs(click.Group):
-    """Imports a verb when it is asked for: `edgeonnx -h` need not wait for onnxruntime."""
+    """Finds a verb in the module of its name."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(_VERBS)
@@ -35,8 +36,12 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the `edgeonnx` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a label may have letters that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     try:
-        cli(standalone_mode=False)
+        # Not standalone, click hands back the code a verb exits with in place of exiting.
+        code = cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -46,3 +51,4 @@ def main() -> None:
     except EdgeonnxError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
+    sys.exit(code or 0)

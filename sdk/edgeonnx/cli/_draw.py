@@ -15,6 +15,8 @@ from rich.table import Table
 
 from edgeonnx.model import Model
 
+_UNBROKEN = 10_000
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -85,5 +87,5 @@ def size(count: int) -> str:
 
 
 def _console() -> Console:
-    # A pipe has no width of its own; 80 columns would cut what scripts and logs want whole.
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    # A pipe has no width of its own; any that is common would break what scripts and logs want whole.
+    return Console(width=None if sys.stdout.isatty() else _UNBROKEN, highlight=False)

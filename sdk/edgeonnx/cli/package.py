@@ -17,6 +17,7 @@ from edgeonnx.verbs.package import PackageResult, package
 @click.option("--pipeline", type=click.Path(path_type=Path), help="Pre- and postprocessing spec (TOML) to join.")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line.")
 @click.option("--data", help="Where golden samples come from: .npz, a folder, or FILE.py:FUNC; without it, noise.")
+@click.option("--bare", is_flag=True, help="Leave out the pipeline that the model was quantized through.")
 @click.option("--name", help="What to call the bundle.  [default: the output's name]")
 @click.option("--version", default="1", show_default=True, help="Version of your own counting.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.edge]")
@@ -27,6 +28,7 @@ def command(
     pipeline: Path | None,
     labels: Path | None,
     data: str | None,
+    bare: bool,
     name: str | None,
     version: str,
     output: Path | None,
@@ -42,6 +44,7 @@ def command(
         labels=labels,
         pipeline=pipeline,
         data=data,
+        bare=bare,
     )
     if as_json:
         print_json({"path": result.path, "bytes": result.bytes, "manifest": result.manifest.to_dict()})

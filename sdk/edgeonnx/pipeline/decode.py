@@ -1,4 +1,4 @@
-"""Read a picture file on the development machine: PNG by the device's own reader, the rest by an operator."""
+"""Read a picture file on the development machine: PNG by the device's own reader, JPEG by an operator."""
 
 from functools import cache
 from pathlib import Path
@@ -9,6 +9,7 @@ import onnxruntime as ort
 
 from edgeonnx.errors import DataError, InputError
 from edgeonnx.model import Model, first_line, session_options
+from edgeonnx.pipeline._jpeg import is_jpeg, jpeg_problem
 from edgeonnx.runtime._inputs import to_channels
 from edgeonnx.runtime._png import decode_png
 
@@ -24,14 +25,16 @@ def read_picture(path: Path, colour: str) -> np.ndarray:
         colour: `grey`, `rgb` or `bgr`.
 
     Raises:
-        DataError: not a picture, damaged, or a format that needs the extra `images`, which is not installed.
+        DataError: not a PNG or JPEG, damaged, or a JPEG without the extra `images` installed, which reads it.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror or error}") from error
-    if not data.startswith(_PNG):
+    if is_jpeg(data):
         return to_channels(_decode(path, data), colour)
+    if not data.startswith(_PNG):
+        raise DataError(f"{path} is neither a PNG nor a JPEG; convert it to PNG")
     try:
         return to_channels(decode_png(data, str(path)), colour)
     except InputError as error:
@@ -39,10 +42,13 @@ def read_picture(path: Path, colour: str) -> np.ndarray:
 
 
 def _decode(path: Path, data: bytes) -> np.ndarray:
-    """RGB pixels of a picture that is not a PNG."""
+    """RGB pixels of a JPEG."""
     session = _decoder()
     if session is None:
-        raise DataError(f"{path} is not a PNG; to read other formats, pip install 'edgeonnx[images]'")
+        raise DataError(f"{path} is a JPEG; to read it, pip install 'edgeonnx[images]', or convert it to PNG")
+    problem = jpeg_problem(data)
+    if problem is not None:
+        raise DataError(f"{path} can't be read: {problem}; copy it again or remove it")
     try:
         (bgr,) = session.run(None, {"data": np.frombuffer(data, np.uint8)})
     except Exception as error:  # onnxruntime's exception types are private and many

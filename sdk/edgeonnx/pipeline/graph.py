@@ -10,12 +10,19 @@ from edgeonnx.pipeline.spec import ClassificationOutput, PipelineSpec
 
 PROBABILITIES = "probabilities"
 
+# Since this version Unsqueeze takes its axes, and Softmax its axis, as they are given here.
+_OPSET = 13
+
 
 def join(model: Model, spec: PipelineSpec) -> Model:
     """The model with its pre- and postprocessing in the same graph; the model's own nodes are untouched.
 
     A declared input keeps its name and becomes a picture, height x width x channels, uint8. A classifier with
     `activation = "softmax"` gains the output `probabilities`.
+
+    Args:
+        model: of opset 13 or newer: see `edgeonnx.optimize.normalize.raise_opset`.
+        spec: its pipeline.
 
     Raises:
         PipelineError: the spec does not fit the model (expected and got, at which input or output).
@@ -54,7 +61,7 @@ def preprocessing(model: Model, spec: PipelineSpec) -> Model:
     nodes: list[ir.Node] = []
     outputs: list[ir.Value] = []
     for tensor in model.inputs:
-        dtype = ir.DataType.STRING if tensor.dtype == "str" else ir.DataType.from_numpy(np.dtype(tensor.dtype))
+        dtype = _element_type(tensor)
         if tensor.name in spec.input:
             entry, steps = prepare(tensor, spec.input[tensor.name])
         else:
@@ -66,7 +73,8 @@ def preprocessing(model: Model, spec: PipelineSpec) -> Model:
         inputs.append(entry)
         outputs.append(result)
         nodes += steps
-    graph = ir.Graph(inputs, outputs, nodes=nodes, opset_imports={"": model.opset}, name="preprocessing")
+    opset = max(model.opset, _OPSET)
+    graph = ir.Graph(inputs, outputs, nodes=nodes, opset_imports={"": opset}, name="preprocessing")
     return Model(ir.Model(graph, ir_version=model.ir_version))
 
 

@@ -37,6 +37,9 @@ def prepare(tensor: TensorSpec, image: ImageInput) -> tuple[ir.Value, list[ir.No
         steps.add("Add", {}, summand)
     if image.layout == "NHWC":
         steps.add("Transpose", {"perm": [0, 2, 3, 1]})
+    if tensor.dtype == "uint8":  # a Cast alone cuts fractions off, and leaves open what lies outside 0..255
+        steps.add("Round", {})
+        steps.add("Clip", {}, np.array(0, np.float32), np.array(255, np.float32))
     if tensor.dtype != "float32":
         steps.add("Cast", {"to": ir.DataType.from_numpy(np.dtype(tensor.dtype))})
     return picture, steps.nodes

@@ -4,11 +4,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 from pydantic import BaseModel, ConfigDict
 
 from edgeonnx import data
 from edgeonnx.model import Model
+from edgeonnx.ranges import Ranges
 
 
 class Dialect(BaseModel):
@@ -54,7 +56,7 @@ def load_dialect(name: str) -> Dialect:
     return Dialect.model_validate(tomllib.loads(path.read_text("utf-8")))
 
 
-def place(model: Model, dialect: Dialect, scope: str) -> Placement:
+def place(model: Model, dialect: Dialect, scope: str, ranges: Ranges) -> Placement:
     """Divide the nodes of a normalized model.
 
     Args:
@@ -62,11 +64,12 @@ def place(model: Model, dialect: Dialect, scope: str) -> Placement:
         dialect: of the provider that will run it.
         scope: `all` quantizes whatever has an integer kernel; `compute` only the arithmetic and what vanishes
             into it.
+        ranges: of the activations; a node beside one without a finite range stays in float.
     """
     quantized: list[str] = []
     kept: dict[str, str] = {}
     for node in model.ir.graph:
-        reason = _why_float(node, dialect, scope)
+        reason = _why_float(node, dialect, scope) or _why_unfit(node, ranges)
         if reason is None:
             quantized.append(node.name or "")
         else:
@@ -86,6 +89,21 @@ def _why_float(node: ir.Node, dialect: Dialect, scope: str) -> str | None:
     if node.op_type in dialect.carried:
         return None if scope == "all" else "not arithmetic"
     return f"{node.op_type} has no integer kernel"
+
+
+def _why_unfit(node: ir.Node, ranges: Ranges) -> str | None:
+    """What of a node's tensors has no form in 8 bits: numbers other than float32, a mask of -inf."""
+    dtype = node.outputs[0].dtype
+    if dtype != ir.DataType.FLOAT:
+        return f"computes in {'an unknown type' if dtype is None else dtype.name.lower()}"
+    for value in (*node.inputs, *node.outputs):
+        if value is None or value.dtype != ir.DataType.FLOAT:
+            continue
+        constant = value.const_value
+        bounds = ranges.by_tensor.get(value.name or "", ()) if constant is None else constant.numpy()
+        if not np.isfinite(bounds).all():
+            return f"{value.name} holds values that are not finite"
+    return None
 
 
 def _why_compute_float(node: ir.Node, dialect: Dialect) -> str | None:

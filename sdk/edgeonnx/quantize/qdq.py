@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import TensorData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
@@ -51,7 +53,28 @@ def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe
     quantized.producer_name = "edgeonnx"
     quantized.producer_version = ""
     quantized.graph.ClearField("value_info")
-    return Model.from_proto(quantized)
+    made = Model.from_proto(quantized)
+    _read_float(made.ir.graph, placement)
+    RemoveUnusedNodesPass()(made.ir)
+    return made
+
+
+def _read_float(graph: ir.Graph, placement: Placement) -> None:
+    """Let nodes kept in float read what is float: the writer hands them the rounded values, as it does all readers."""
+    for node in graph:
+        if node.name not in placement.kept:
+            continue
+        for index, value in enumerate(node.inputs):
+            rounded = _source(_source(value, "DequantizeLinear"), "QuantizeLinear")
+            producer = None if rounded is None else rounded.producer()
+            if rounded is not None and (producer is None or producer.name in placement.kept):
+                node.replace_input_with(index, rounded)
+
+
+def _source(value: ir.Value | None, op_type: str) -> ir.Value | None:
+    """What a value was made from by a node of this type; None if it was not."""
+    node = None if value is None else value.producer()
+    return node.inputs[0] if node is not None and node.op_type == op_type else None
 
 
 def quantized_nodes(model: Model) -> int:
@@ -63,6 +86,7 @@ def _tensor_data(ranges: Ranges) -> dict[str, TensorData]:
     return {
         name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
         for name, (low, high) in ranges.by_tensor.items()
+        if np.isfinite((low, high)).all()
     }
 
 

@@ -31,6 +31,9 @@ def main(argv: Sequence[str] | None = None, bundle: str | None = None) -> int:
         argv: the arguments; sys.argv's by default.
         bundle: the bundle's path, where it is not the first argument.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a label may have letters that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = _run(_parse(argv, bundle))
         sys.stdout.flush()

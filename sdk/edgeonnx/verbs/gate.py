@@ -49,7 +49,7 @@ def choose(candidates: Sequence[Candidate], floor: float) -> Candidate:
 def problems(candidate: Candidate, floor: float, yardstick: Yardstick) -> tuple[str, ...]:
     """Why a candidate may not ship; empty if it may."""
     found = []
-    if candidate.score < floor:
+    if not candidate.score >= floor:  # a floor of NaN lets nothing through
         found.append(
             f"{yardstick.metric}: expected at least {floor:.4f} (float {yardstick.float_score:.4f}), "
             f"got {candidate.score:.4f}; allow more with --max-drop"

@@ -1,7 +1,7 @@
 """`edgeonnx package`: join the pipeline, check against the target, make golden samples, write the bundle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from itertools import islice
 from pathlib import Path
@@ -17,9 +17,7 @@ from edgeonnx.pipeline.decode import read_picture
 from edgeonnx.pipeline.graph import PROBABILITIES, join, scores_name
 from edgeonnx.pipeline.spec import PipelineSpec
 from edgeonnx.runtime._manifest import (
-    Golden as GoldenInfo,
-)
-from edgeonnx.runtime._manifest import (
+    DTYPES,
     InputSpec,
     Manifest,
     ModelInfo,
@@ -30,12 +28,15 @@ from edgeonnx.runtime._manifest import (
     Result,
     SessionSettings,
 )
+from edgeonnx.runtime._manifest import (
+    Golden as GoldenInfo,
+)
+from edgeonnx.runtime._version import OLDEST_ONNXRUNTIME
 from edgeonnx.targets import Target, load_target, oldest
 from edgeonnx.verbs.data import as_model, as_pipeline
 from edgeonnx.verbs.inspect import target_refusals
 
 _TOOLS = ("edgeonnx", "numpy", "onnx", "onnxruntime")
-_PRECISIONS = {"int8": "int8", "uint8": "int8", "int4": "int4", "uint4": "int4"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def package(
     labels: str | Path | Sequence[str] | None = None,
     pipeline: str | Path | PipelineSpec | None = None,
     data: Data | None = None,
+    bare: bool = False,
     golden_samples: int = 3,
 ) -> PackageResult:
     """Put a model into one verified file for a device.
@@ -78,6 +80,7 @@ def package(
         labels: class names, or a file with one a line.
         pipeline: pre- and postprocessing to join to the model: a spec or its path.
         data: where golden samples come from; None: noise in the calibrated range.
+        bare: leave the pipeline out although the model was quantized through one: the device's program does its work.
         golden_samples: how many.
 
     Raises:
@@ -86,10 +89,13 @@ def package(
         EdgeonnxError: other bad input; see `edgeonnx.errors`.
     """
     output = Path(output)
-    check_writable(output)
+    check_writable(output, model.path if isinstance(model, Model) else model)
+    if "/" in (name or ""):
+        raise InputError(f"name: expected text without '/', got {name!r}; say where to write with -o")
     profile = load_target(target)
     core, spec = as_model(model), as_pipeline(pipeline)
-    joined = _for_target(_join(core, spec), profile)
+    _check_types(core)
+    joined = _for_target(_join(core, spec, bare), profile)
     inputs = joined.inputs
     images = {n: image.color for n, image in spec.input.items()} if spec else {}
     if data is not None:
@@ -103,7 +109,7 @@ def package(
         version=version,
         target=profile.name,
         created_with={tool: installed(tool) for tool in _TOOLS},
-        onnxruntime=Requirement(oldest(joined.opset, joined.ir_version), installed("onnxruntime")),
+        onnxruntime=Requirement(_oldest(joined), installed("onnxruntime")),
         model=ModelInfo(MODEL, _precision(joined), joined.opset, joined.ir_version),
         inputs=tuple(InputSpec(t.name, t.dtype, _shape(t), images.get(t.name)) for t in inputs),
         outputs=_outputs(joined, golden),
@@ -120,13 +126,22 @@ def package(
     return PackageResult(output, output.stat().st_size, manifest, profile)
 
 
-def _join(core: Model, spec: PipelineSpec | None) -> Model:
+def _check_types(model: Model) -> None:
+    """See that a device can feed the inputs and take the outputs, with numpy alone."""
+    for tensor in (*model.inputs, *model.outputs):
+        if tensor.dtype not in DTYPES:
+            kinds = ", ".join(DTYPES)
+            raise ModelError(f"{tensor}: expected a tensor that numpy has, {kinds}; convert it inside the model")
+
+
+def _join(core: Model, spec: PipelineSpec | None, bare: bool) -> Model:
     """The model with its pipeline, once it is sure that it is the one it was quantized through."""
     through = (core.record or {}).get("pipeline")
-    given = spec.fingerprint if spec else None
-    if core.record is not None and spec is not None and through is not None and through != given:
+    if through is not None and spec is None and not bare:
+        raise PipelineError("the model was quantized through a pipeline; give it with --pipeline, or say --bare")
+    if through is not None and spec is not None and through != spec.fingerprint:
         raise PipelineError(
-            f"the model was quantized through the pipeline {through[:12]}, got {given and given[:12]}; "
+            f"the model was quantized through the pipeline {through[:12]}, got {spec.fingerprint[:12]}; "
             "package it with the same spec, or quantize it again through this one"
         )
     return join(raise_opset(core), spec) if spec else core
@@ -152,9 +167,12 @@ def _read_labels(labels: str | Path | Sequence[str] | None) -> list[str]:
     if not isinstance(labels, (str, Path)):
         return [str(label) for label in labels]
     try:
-        return [line.strip() for line in Path(labels).read_text("utf-8").splitlines() if line.strip()]
+        names = [line.strip() for line in Path(labels).read_text("utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"labels {labels} can't be read: {error}; expected UTF-8 text, one name a line") from error
+    if not names:
+        raise InputError(f"labels {labels}: expected one name a line, got no names")
+    return names
 
 
 def _result(
@@ -184,9 +202,14 @@ def _check_labels(scores: TensorSpec, labels: list[str]) -> None:
 
 
 def _outputs(joined: Model, golden: Golden) -> tuple[OutputSpec, ...]:
+    found = joined.outputs
+    if golden.samples:  # of a shape that is not known, a sample tells the rank
+        arrays = golden.samples[0][1]
+        pairs = zip(found, arrays, strict=True)
+        found = tuple(t if t.shape is not None else replace(t, shape=(None,) * a.ndim) for t, a in pairs)
     return tuple(
         OutputSpec(t.name, t.dtype, _shape(t), golden.tolerance[t.name].atol, golden.tolerance[t.name].rtol)
-        for t in joined.outputs
+        for t in found
     )
 
 
@@ -205,6 +228,12 @@ def _session(profile: Target) -> SessionSettings:
         graph_optimization=profile.session.graph_optimization,
         config=dict(profile.session.config),
     )
+
+
+def _oldest(model: Model) -> str:
+    """The oldest onnxruntime that loads the model and that the device's runtime was run with."""
+    releases = (oldest(model.opset, model.ir_version), OLDEST_ONNXRUNTIME)
+    return max(releases, key=lambda release: [int(part) for part in release.split(".")])
 
 
 def _precision(model: Model) -> str:

@@ -17,7 +17,7 @@ from edgeonnx.model import Model
 from edgeonnx.optimize.normalize import normalize, tensor_types
 from edgeonnx.pipeline.graph import scores_name
 from edgeonnx.pipeline.spec import PipelineSpec
-from edgeonnx.quantize.placement import load_dialect, place
+from edgeonnx.quantize.placement import Dialect, load_dialect, place
 from edgeonnx.quantize.qdq import quantized_nodes, write_qdq
 from edgeonnx.quantize.recipe import Recipe, load_recipe
 from edgeonnx.ranges import Ranges
@@ -107,7 +107,7 @@ def quantize(
     """
     output = None if output is None else Path(output)
     if output is not None:
-        check_writable(output)
+        check_writable(output, model.path if isinstance(model, Model) else model)
     job = _prepare(as_model(model), target, recipe, as_pipeline(pipeline), progress)
     calibration, evaluation = divide(job.prepare, data, eval_data, metric, job.recipe.calibration.samples)
     progress("score float", 0, 1)
@@ -131,6 +131,7 @@ class _Job:
     model: Model
     normal: Model
     recipe: Recipe
+    dialect: Dialect
     target: Target | None
     pipeline: PipelineSpec | None
     prepare: Preparation
@@ -159,7 +160,9 @@ def _prepare(model: Model, target: str | None, recipe: str, pipeline: PipelineSp
     refused = target_refusals(normal, profile) if profile else []
     if profile and refused:
         raise TargetError(f"{profile.name} refuses the model: {refused[0]}")
-    return _Job(model, normal, chosen, profile, pipeline, Preparation(model, pipeline), progress)
+    job = _Job(model, normal, chosen, load_dialect("cpu"), profile, pipeline, Preparation(model, pipeline), progress)
+    _check_arithmetic(job, Ranges({}, 0))
+    return job
 
 
 def _calibrate(job: _Job, calibration: Selection) -> Ranges:
@@ -171,17 +174,12 @@ def _calibrate(job: _Job, calibration: Selection) -> Ranges:
 
 def _try(job: _Job, ranges: Ranges, yardstick: Yardstick, sample: Selection, floor: float) -> Iterator[Candidate]:
     """Candidates in the recipe's order, each run and measured; those beyond the budget are not timed."""
-    dialect = load_dialect("cpu")
+    _check_arithmetic(job, ranges)
     scopes = job.recipe.scopes
     for index, scope in enumerate(scopes):
         job.progress("quantize and measure", index, len(scopes))
-        placement = place(job.normal, dialect, scope)
+        placement = place(job.normal, job.dialect, scope, ranges)
         made = write_qdq(job.normal, ranges, placement, job.recipe)
-        if not quantized_nodes(made):
-            raise ModelError(
-                f"{job.model.path or 'the model'} has nothing to quantize: no {', '.join(sorted(dialect.compute))} "
-                "with constant weights; ship it in float"
-            )
         candidate = Candidate(scope, made, placement, yardstick.score(made))
         if candidate.score >= floor and job.timed:
             candidate = replace(candidate, speed=yardstick.speed(made, sample))
@@ -189,6 +187,22 @@ def _try(job: _Job, ranges: Ranges, yardstick: Yardstick, sample: Selection, flo
         if candidate.score >= floor and not job.timed:
             return  # the recipe's order decides; there is nothing to compare
     job.progress("quantize and measure", len(scopes), len(scopes))
+
+
+def _check_arithmetic(job: _Job, ranges: Ranges) -> None:
+    """See that some arithmetic is left for integers, whatever the scope.
+
+    Raises:
+        ModelError: none is; the message says why.
+    """
+    placement = place(job.normal, job.dialect, "compute", ranges)
+    if not placement.quantized:
+        arithmetic = [node for node in job.normal.ir.graph if node.op_type in job.dialect.compute]
+        why = sorted({f"{node.op_type} {placement.kept[node.name or '']}" for node in arithmetic})
+        raise ModelError(
+            f"{job.model.path or 'the model'} has nothing to quantize: "
+            f"{'; '.join(why) or 'no ' + ', '.join(sorted(job.dialect.compute))}; ship it in float"
+        )
 
 
 def _result(

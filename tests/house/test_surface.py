@@ -1,0 +1,80 @@
+"""What is public, and what the project says of itself."""
+
+import re
+import tomllib
+
+import pytest
+
+import edgeonnx
+from tests.house.tree import ROOT, files
+
+PUBLIC = [
+    "BenchResult",
+    "BudgetError",
+    "EdgeonnxError",
+    "Inspection",
+    "Latency",
+    "Model",
+    "PackageResult",
+    "Paired",
+    "PipelineSpec",
+    "QuantizeResult",
+    "Recipe",
+    "Target",
+    "TensorSpec",
+    "bench",
+    "inspect",
+    "list_recipes",
+    "list_targets",
+    "load",
+    "load_pipeline",
+    "load_recipe",
+    "load_target",
+    "package",
+    "quantize",
+]
+# In parts, so that this file does not hold what it looks for.
+FORBIDDEN = {
+    "pypi" + ".org": "registries move and are mirrored; a package's name is enough",
+    "files.python" + "hosted": "as above",
+    "registry." + "npmjs": "as above",
+    "deb." + "debian": "as above",
+    "/work" + "/": "a path of one machine",
+    "/tmp" + "/w": "a path of one machine",
+    "work/" + "shared": "a path of one machine",
+}
+
+
+def test_the_public_names_are_these():
+    """Each is a promise to users: adding one is a decision, and taking one away breaks somebody's program."""
+    assert edgeonnx.__all__ == PUBLIC
+    assert [name for name in PUBLIC if not hasattr(edgeonnx, name)] == []
+
+
+def test_there_is_no_other_public_name():
+    """What can be imported without an underscore is taken for public; rooms of the house are the exception."""
+    rooms = {path.stem for path in (ROOT / "sdk" / "edgeonnx").iterdir()}
+    assert {name for name in vars(edgeonnx) if not name.startswith("_")} - set(PUBLIC) - rooms == set()
+
+
+@pytest.mark.parametrize("folder", ["targets", "calibration"])
+def test_data_folders_hold_no_code(folder):
+    """They are what users add most, and adding a board or a recipe should not need a programmer."""
+    inside = [name for name in files() if name.startswith(f"{folder}/")]
+    assert inside
+    assert [name for name in inside if not name.endswith(".toml")] == []
+
+
+@pytest.mark.parametrize("word", FORBIDDEN)
+def test_no_file_names_a_machine_or_a_registry(word):
+    """What is written here must hold on every machine and behind every mirror."""
+    found = [name for name in files() if word.encode() in (ROOT / name).read_bytes()]
+    assert found == [], FORBIDDEN[word]
+
+
+def test_the_changelog_knows_this_version():
+    """Who upgrades wants to know what changed, and the version's entry is where it stands."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    entries = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.MULTILINE)[1:]
+    texts = {entry.split()[0]: entry.partition("\n")[2].strip() for entry in entries}
+    assert texts.get(version), f"CHANGELOG.md: expected an entry '## {version}'"
