@@ -10,7 +10,6 @@ from quantized import quantize
 from edgeonnx import Model, load, load_target, package
 from edgeonnx.errors import DataError, InputError, ModelError, OutputError, PipelineError, TargetError
 from edgeonnx.runtime._selftest import compare_golden
-from edgeonnx.targets import oldest
 
 TARGET = "raspberrypi"
 LABELS = ["ankle boot", "bag", "coat", "dress", "größe"]
@@ -38,7 +37,6 @@ def test_a_float_model_without_anything(packed, tmp_path):
     profile = load_target(TARGET)
     assert (manifest.name, manifest.version, manifest.target) == ("b", "1", TARGET)
     assert manifest.model == ("model.onnx", "float32", 17, 8)
-    assert manifest.onnxruntime.minimum == oldest(17, 8)
     assert manifest.inputs == (("x", "float32", ("N", 8, 12, 12), None),)
     assert [spec[:3] for spec in manifest.outputs] == [("y", "float32", ("N", 5))]
     assert (manifest.result, manifest.provenance, opened.labels) == (None, None, None)
@@ -48,6 +46,12 @@ def test_a_float_model_without_anything(packed, tmp_path):
     assert set(manifest.created_with) == {"edgeonnx", "numpy", "onnx", "onnxruntime"}
     x = {"x": noise(2, 8, 12, 12)}
     np.testing.assert_allclose(opened.run(x)["y"], run(Model.from_proto(convnet()), x)["y"], rtol=1e-5, atol=1e-5)
+
+
+def test_the_oldest_onnxruntime_follows_from_the_opset(packed):
+    text = "(float[2] x) => (float[2] y) { y = Relu(x) }"
+    assert packed(build(text, opset=22, ir_version=10)).manifest.onnxruntime.minimum == "1.21"
+    assert packed(build(text, opset=13)).manifest.onnxruntime.minimum == OLDEST_ONNXRUNTIME
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):
