@@ -10,6 +10,7 @@ from quantized import quantize
 from edgeonnx import Model, load, load_target, package
 from edgeonnx.errors import DataError, InputError, ModelError, OutputError, PipelineError, TargetError
 from edgeonnx.runtime._selftest import compare_golden
+from edgeonnx.runtime._version import OLDEST_ONNXRUNTIME
 
 TARGET = "raspberrypi"
 LABELS = ["ankle boot", "bag", "coat", "dress", "größe"]
