@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -189,15 +189,16 @@ class Model:
             ModelError: onnxruntime does not accept the model; its own words follow.
         """
         options = options or session_options()
+        start = partial(
+            ort.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
         try:
             if self.path is not None:
-                return ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+                return start(str(self.path))
             if self.weight_bytes <= _INLINE_LIMIT:
-                blob = self.to_proto().SerializeToString()
-                return ort.InferenceSession(blob, options, providers=["CPUExecutionProvider"])
+                return start(self.to_proto().SerializeToString())
             with tempfile.TemporaryDirectory() as folder:
-                file = str(self.save(Path(folder) / "model.onnx"))
-                return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+                return start(str(self.save(Path(folder) / "model.onnx")))
         except Exception as error:  # onnxruntime's exception types are private and many
             name = self.path or "the model"
             raise ModelError(f"onnxruntime does not accept {name}: {first_line(error)}") from error

@@ -171,7 +171,6 @@ def test_dtypes(packed, kind):
     assert (opened.manifest.inputs[0].dtype, opened.manifest.outputs[0].dtype) == (dtype, dtype)
 
 
-@pytest.mark.xfail(strict=True, reason="bundle/golden.py stores an array of no axes as one of one axis")
 def test_a_scalar_input(packed):
     packed(build("(float[2] x, float s) => (float[2] y) { y = Mul(x, s) }"))
 

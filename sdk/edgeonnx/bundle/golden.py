@@ -109,5 +109,5 @@ def _npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     if array.dtype == object:
         array = array.astype(str)
-    np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    np.lib.format.write_array(buffer, np.asarray(array, order="C"), allow_pickle=False)
     return buffer.getvalue()

@@ -1,20 +1,16 @@
-"""Read a picture file on the development machine: PNG by the device's own reader, JPEG by an operator."""
+"""Read a picture file on the development machine: PNG by the device's own reader, the rest by Pillow."""
 
-from functools import cache
+import io
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
-import onnxruntime as ort
 
 from edgeonnx.errors import DataError, InputError
-from edgeonnx.model import Model, first_line, session_options
-from edgeonnx.pipeline._jpeg import is_jpeg, jpeg_problem
+from edgeonnx.model import first_line
 from edgeonnx.runtime._inputs import to_channels
 from edgeonnx.runtime._png import decode_png
 
 _PNG = b"\x89PNG"
-_DOMAIN = "com.microsoft.extensions"
 
 
 def read_picture(path: Path, colour: str) -> np.ndarray:
@@ -25,16 +21,14 @@ def read_picture(path: Path, colour: str) -> np.ndarray:
         colour: `grey`, `rgb` or `bgr`.
 
     Raises:
-        DataError: not a PNG or JPEG, damaged, or a JPEG without the extra `images` installed, which reads it.
+        DataError: not a picture, damaged, or a format that needs the extra `images`, which is not installed.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror or error}") from error
-    if is_jpeg(data):
-        return to_channels(_decode(path, data), colour)
     if not data.startswith(_PNG):
-        raise DataError(f"{path} is neither a PNG nor a JPEG; convert it to PNG")
+        return to_channels(_decode(path, data), colour)
     try:
         return to_channels(decode_png(data, str(path)), colour)
     except InputError as error:
@@ -42,33 +36,14 @@ def read_picture(path: Path, colour: str) -> np.ndarray:
 
 
 def _decode(path: Path, data: bytes) -> np.ndarray:
-    """RGB pixels of a JPEG."""
-    session = _decoder()
-    if session is None:
-        raise DataError(f"{path} is a JPEG; to read it, pip install 'edgeonnx[images]', or convert it to PNG")
-    problem = jpeg_problem(data)
-    if problem is not None:
-        raise DataError(f"{path} can't be read: {problem}; copy it again or remove it")
+    """Pixels of a picture that is not a PNG: grey where it is grey, else RGB; orientation tags are not applied."""
     try:
-        (bgr,) = session.run(None, {"data": np.frombuffer(data, np.uint8)})
-    except Exception as error:  # onnxruntime's exception types are private and many
+        from PIL import Image  # an extra
+    except ImportError as error:
+        raise DataError(f"{path} is not a PNG; to read other pictures, pip install 'edgeonnx[images]'") from error
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            pixels = np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
+    except Exception as error:  # Pillow's readers raise what each format's code raises
         raise DataError(f"{path} is not a picture that can be read: {first_line(error)}") from error
-    return np.ascontiguousarray(bgr[:, :, ::-1])
-
-
-@cache
-def _decoder() -> ort.InferenceSession | None:
-    """A model of one operator, which gives BGR; None where onnxruntime-extensions is not installed."""
-    try:
-        from onnxruntime_extensions import get_library_path  # an extra
-    except ImportError:
-        return None
-    data = ir.Value(name="data", type=ir.TensorType(ir.DataType.UINT8), shape=ir.Shape([None]))
-    decode = ir.node("DecodeImage", [data], domain=_DOMAIN)
-    picture = decode.outputs[0]
-    picture.name, picture.type = "picture", ir.TensorType(ir.DataType.UINT8)
-    picture.shape = ir.Shape([None, None, 3])
-    graph = ir.Graph([data], [picture], nodes=[decode], opset_imports={"": 17, _DOMAIN: 1}, name="decode")
-    options = session_options()
-    options.register_custom_ops_library(get_library_path())
-    return Model(ir.Model(graph, ir_version=8)).session(options)
+    return pixels.reshape(*pixels.shape[:2], -1)
