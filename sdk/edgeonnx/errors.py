@@ -10,6 +10,7 @@ EdgeonnxError                 exit code 2: bad input, unless a class below says 
 ├── MetricError               the user's metric raised, or returned no number
 ├── TargetError               no such target, or a profile that breaks its schema
 ├── RecipeError               no such recipe, or one that breaks its schema
+├── EngineError               a quantization engine that is not installed, or broke down
 ├── PipelineError             a pre- and postprocessing spec that does not fit
 ├── OutputError               a place that can't be written
 └── BudgetError     (exit 3)  the accuracy or speed budget was missed; carries the best result
@@ -23,6 +24,7 @@ __all__ = [
     "DataError",
     "DeviceError",
     "EdgeonnxError",
+    "EngineError",
     "InputError",
     "MetricError",
     "ModelError",
@@ -52,6 +54,10 @@ class TargetError(EdgeonnxError):
 
 class RecipeError(EdgeonnxError):
     """A recipe that does not exist, or that breaks the schema."""
+
+
+class EngineError(EdgeonnxError):
+    """A quantization engine that is not installed, can't be used as asked, or broke down."""
 
 
 class PipelineError(EdgeonnxError):

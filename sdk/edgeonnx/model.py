@@ -15,7 +15,9 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError
 
 from edgeonnx.errors import ModelError
+from edgeonnx.external import all_weights, attach, inside, save_beside
 from edgeonnx.files import replacing, sha256
+from edgeonnx.names import name_apart
 
 _RECORD = "edgeonnx"
 # Protobuf refuses messages of 2 GiB; the margin is for what is not weights.
@@ -53,11 +55,13 @@ class Model:
     Args:
         graph: the model in onnx-ir's form; weights in external files stay on disk until they are used.
         path: the file it was read from, None once a stage has made it.
+        mended: something in the file was put right when it was read, so that it can't be run from there.
     """
 
-    def __init__(self, graph: ir.Model, path: Path | None = None) -> None:
+    def __init__(self, graph: ir.Model, path: Path | None = None, mended: bool = False) -> None:
         self.ir = graph
         self.path = path
+        self._mended = mended
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
@@ -84,8 +88,8 @@ class Model:
         except Exception as error:  # onnx-ir raises what its parsers raise
             raise ModelError(f"{path} is not a valid ONNX model: {first_line(_root(error))}") from error
         _check_domains(model, path)
-        _attach_external_data(model, path)
-        return cls(model, path)
+        attach(model, path)
+        return cls(model, path, mended=name_apart(model))
 
     @classmethod
     def from_proto(cls, proto: onnx.ModelProto) -> Model:
@@ -94,15 +98,18 @@ class Model:
         model.graph.sort()
         return cls(model)
 
-    def to_proto(self) -> onnx.ModelProto:
+    def to_proto(self, any_size: bool = False) -> onnx.ModelProto:
         """The model as protobuf with all weights inside.
 
+        Args:
+            any_size: also beyond protobuf's limit of 2 GiB, which holds for its serialised form alone.
+
         Raises:
-            ModelError: the weights exceed protobuf's limit of 2 GiB.
+            ModelError: the weights exceed the limit.
         """
-        if self.weight_bytes > _INLINE_LIMIT:
+        if self.weight_bytes > _INLINE_LIMIT and not any_size:
             raise ModelError(f"the weights are {self.weight_bytes:,} bytes; this step takes less than 2 GiB")
-        return ir.to_proto(_with_weights_inside(self.ir.clone()))
+        return ir.to_proto(inside(self.ir.clone()))
 
     def copy(self) -> Model:
         """A copy to edit, which is no longer what stands in the file; weights are shared, the graph is not."""
@@ -131,12 +138,12 @@ class Model:
     @cached_property
     def weight_bytes(self) -> int:
         """Size of all initializers, in bytes."""
-        return sum(tensor.nbytes for tensor in _weights(self.ir))
+        return sum(tensor.nbytes for tensor in all_weights(self.ir))
 
     @cached_property
     def has_external_data(self) -> bool:
         """Whether weights live in files beside the model."""
-        return any(isinstance(tensor, ir.ExternalTensor) for tensor in _weights(self.ir))
+        return any(isinstance(tensor, ir.ExternalTensor) for tensor in all_weights(self.ir))
 
     @cached_property
     def sha256(self) -> str:
@@ -151,7 +158,7 @@ class Model:
         """Size of its file with the weights, in bytes; of its serialised form if a stage made it."""
         if self.path is None:
             return self.to_proto().ByteSize() if self.weight_bytes <= _INLINE_LIMIT else self.weight_bytes
-        external = sum(t.nbytes for t in _weights(self.ir) if isinstance(t, ir.ExternalTensor))
+        external = sum(t.nbytes for t in all_weights(self.ir) if isinstance(t, ir.ExternalTensor))
         return self.path.stat().st_size + external
 
     @property
@@ -177,7 +184,7 @@ class Model:
         """
         path = Path(path)
         if self.weight_bytes > _INLINE_LIMIT:
-            return _save_with_external_data(self.ir.clone(), path)
+            return save_beside(self.ir.clone(), path)
         with replacing(path) as temporary:
             temporary.write_bytes(self.to_proto().SerializeToString(deterministic=True))
         return path
@@ -193,7 +200,7 @@ class Model:
             ort.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
         try:
-            if self.path is not None:
+            if self.path is not None and not self._mended:
                 return start(str(self.path))
             if self.weight_bytes <= _INLINE_LIMIT:
                 return start(self.to_proto().SerializeToString())
@@ -280,40 +287,3 @@ def _check_domains(model: ir.Model, path: Path) -> None:
             f"{path} is cut short or invalid: it uses operators of {name} but names no version of it; "
             "copy or export it again"
         )
-
-
-def _weights(model: ir.Model) -> list[ir.TensorProtocol]:
-    graphs = [model.graph, *model.graph.subgraphs()]
-    return [v.const_value for g in graphs for v in g.initializers.values() if v.const_value is not None]
-
-
-def _attach_external_data(model: ir.Model, path: Path) -> None:
-    """Tell external tensors their folder, and see that each of their files is there and long enough."""
-    for tensor in _weights(model):
-        if not isinstance(tensor, ir.ExternalTensor):
-            continue
-        tensor.base_dir = str(path.parent)
-        file = path.parent / tensor.location
-        if not file.is_file():
-            raise ModelError(f"{path} keeps weights in {file}, which does not exist; copy it there")
-        needed = (tensor.offset or 0) + (tensor.length or tensor.nbytes)
-        if file.stat().st_size < needed:
-            got = file.stat().st_size
-            raise ModelError(f"{file} is cut short: expected {needed} bytes, got {got}; copy it again")
-
-
-def _with_weights_inside(model: ir.Model) -> ir.Model:
-    if any(isinstance(tensor, ir.ExternalTensor) for tensor in _weights(model)):
-        ir.external_data.load_to_model(model)
-    return model
-
-
-def _save_with_external_data(model: ir.Model, path: Path) -> Path:
-    """Weights first, under their final name's temporary; the model, which makes them reachable, last."""
-    data = path.with_name(f"{path.name}.data")
-    with replacing(data) as temporary_data, tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        ir.save(model, Path(folder) / path.name, external_data=data.name)
-        (Path(folder) / data.name).replace(temporary_data)
-        with replacing(path) as temporary:
-            (Path(folder) / path.name).replace(temporary)
-    return path

@@ -210,7 +210,9 @@ def test_calibration_that_tells_nothing_is_caught(edgeonnx, examples, out, tmp_p
     result = json.loads(ran.out)
     assert result["score"] < result["float_score"] - 0.1
     assert result["output"] == str(out / "m.rejected.onnx")
-    assert [candidate["scope"] for candidate in result["candidates"]] == ["all", "compute"]
+    tried = [candidate["scope"] for candidate in result["candidates"]]
+    assert tried[0] == "all"
+    assert all(scope.endswith("layers in float") for scope in tried[1:])
 
 
 def test_the_same_inputs_give_the_same_bytes(edgeonnx, typed, tmp_path, out):
@@ -245,3 +247,47 @@ def write_samples(folder):
 def _agreement(model, other, tensors):
     first, second = (Model.load(path).session().run(None, {"input": tensors})[0] for path in (model, other))
     return float(np.mean(first.argmax(axis=1) == second.argmax(axis=1)))
+
+
+def test_one_bad_file_among_many_is_named_and_skipped_when_asked(edgeonnx, tmp_path, out):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(12):
+        np.save(folder / f"{index:02}.npy", noise(1, 4, seed=index))
+    (folder / "05.npy").write_bytes(b"\x93NUMPY cut short")
+    np.save(folder / "07.npy", np.full((1, 4), np.nan, np.float32))
+    words = [
+        "quantize",
+        linear(tmp_path / "model.onnx"),
+        "--data",
+        folder,
+        "--target",
+        "raspberrypi",
+        "-o",
+        out / "m.onnx",
+    ]
+    refused = edgeonnx(*words)
+    assert refused.code == 2
+    assert "05.npy" in refused.err
+    assert list(out.iterdir()) == []
+    taken = edgeonnx(*words, "--skip-bad", "--json")
+    assert taken.code == 0, taken.err
+    said = json.loads(taken.out)
+    assert [name in warning for name, warning in zip(("05.npy", "07.npy"), said["warnings"], strict=True)] == [
+        True,
+        True,
+    ]
+    assert said["calibration_samples"] + said["evaluation_samples"] == 10
+
+
+def test_a_calibration_method_in_place_of_the_recipes(edgeonnx, tmp_path, out):
+    words = ["quantize", linear(tmp_path / "model.onnx"), "--data", write_samples(tmp_path), "--target", "raspberrypi"]
+    assert edgeonnx(*words, "--calibration", "min-max", "-o", out / "m.onnx").code == 0
+    assert "no calibration method maxmin" in edgeonnx(*words, "--calibration", "maxmin").complains()
+
+
+def test_the_table_of_layers(edgeonnx, tmp_path, out):
+    words = ["quantize", linear(tmp_path / "model.onnx"), "--data", write_samples(tmp_path), "--target", "raspberrypi"]
+    ran = edgeonnx(*words, "--layers", "-o", out / "m.onnx")
+    assert "SQNR, dB" in ran.out
+    assert "Gemm" in ran.out or "MatMul" in ran.out

@@ -23,9 +23,9 @@ class Quantized:
     model: Model
 
 
-def quantize(proto, feeds, scope="all", recipe=None):
-    """Quantize a protobuf model on some feeds by the balanced recipe."""
-    normal = normalize(Model.from_proto(proto))
+def quantize(model, feeds, scope="all", recipe=None):
+    """Quantize a model, protobuf or wrapped, on some feeds by the balanced recipe."""
+    normal = normalize(model if isinstance(model, Model) else Model.from_proto(model))
     tensors = [name for name, dtype in tensor_types(normal).items() if dtype == ir.DataType.FLOAT]
     ranges = min_max(normal, tensors, feeds)
     placement = place(normal, load_dialect("cpu"), scope, ranges)

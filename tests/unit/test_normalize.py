@@ -6,7 +6,8 @@ from models import build, convnet, noise, operators, proto, run, run_proto, weig
 
 from edgeonnx.errors import ModelError
 from edgeonnx.model import Model
-from edgeonnx.optimize.normalize import normalize, raise_opset, tensor_types
+from edgeonnx.optimize.normalize import normalize, tensor_types
+from edgeonnx.optimize.opset import raise_opset
 
 IMAGE = {"x": noise(1, 2, 6, 6)}
 BN = {"s": noise(4, seed=1) + 2, "b": noise(4, seed=2), "m": noise(4, seed=3), "v": np.abs(noise(4, seed=4)) + 0.5}

@@ -187,8 +187,16 @@ def test_outputs_whose_shape_is_not_known(packed):
 def test_an_input_whose_shape_is_not_known(tmp_path):
     model = proto("(float x) => (float[N] y) { y = Relu(x) }")
     model.graph.input[0].type.tensor_type.ClearField("shape")
-    with pytest.raises(ModelError, match=r"x has no shape; give it one with onnx\.shape_inference"):
-        package(Model.from_proto(model), TARGET, tmp_path / "b.edge", data=[{"x": noise(3)}])
+    with pytest.raises(ModelError, match=r"x has no shape; give --data, whose samples tell its rank"):
+        package(Model.from_proto(model), TARGET, tmp_path / "b.edge")
+    made = package(Model.from_proto(model), TARGET, tmp_path / "b.edge", data=[{"x": noise(3)}])
+    assert made.manifest.inputs[0].shape == ("x_0",)
+
+
+def test_an_output_that_is_returned_twice(tmp_path):
+    model = build("(float[N] x) => (float[N] y, float[N] y) { y = Relu(x) }")
+    with pytest.raises(ModelError, match="y is returned twice; give each output a name of its own"):
+        package(model, TARGET, tmp_path / "b.edge")
 
 
 @pytest.mark.parametrize("kind", ["bfloat16[2]", "seq(float[2])", "optional(float[2])"])

@@ -9,7 +9,7 @@ from pictures import expected, picture
 
 from edgeonnx.errors import PipelineError
 from edgeonnx.model import TensorSpec
-from edgeonnx.optimize.normalize import raise_opset
+from edgeonnx.optimize.opset import raise_opset
 from edgeonnx.pipeline.graph import join, picture_specs, preprocessing
 from edgeonnx.pipeline.spec import PipelineSpec
 

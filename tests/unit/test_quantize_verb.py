@@ -69,8 +69,10 @@ def test_the_file_is_the_model_and_carries_its_record(fashion, examples):
 def test_progress_is_told_stage_by_stage(fashion):
     _, told = fashion
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
-    assert stages == ["normalize", "score float", "calibrate", "quantize and measure"]
-    assert [done for stage, done, total in told if stage == "calibrate" and total == 32] == list(range(1, 33))
+    assert stages[:3] == ["normalize", "score float", "calibrate"]
+    assert stages[-1] == "search"
+    calibrated = [done for stage, done, total in told if stage == "calibrate" and total == 32]
+    assert calibrated[-1] == 32
 
 
 def small(**more):
@@ -102,7 +104,7 @@ def test_on_this_machine_speed_is_measured():
     result = small(target=None, recipe="fast", force=True)
     assert result.speed_note == "this machine"
     assert result.speed.low <= result.speed.ratio <= result.speed.high
-    assert result.candidates[0].speed is result.speed
+    assert result.chosen.speed is result.speed
 
 
 def test_a_metric_of_the_users_own(tmp_path):
@@ -126,7 +128,7 @@ def test_a_missed_budget_carries_the_best_and_writes_it_beside(tmp_path):
     result = caught.value.result
     assert result.output == tmp_path / "q.rejected.onnx"
     assert [file.name for file in tmp_path.iterdir()] == ["q.rejected.onnx"]
-    assert len(result.candidates) == 2  # all was tried
+    assert len(result.candidates) > 1  # more than one was tried
     assert result.score == max(candidate.score for candidate in result.candidates)
     assert len(result.problems) == 1
     forced = small(output=tmp_path / "q.onnx", max_drop=-0.5, force=True)

@@ -86,22 +86,31 @@ def _of_activation(node: ir.Node) -> bool:
 
 
 def _add_noise(graph: ir.Graph, node: ir.Node, name: str, seed: int) -> None:
-    """Add uniform noise of up to one step to what a DequantizeLinear gives."""
+    """Add one step, up or down at random, to what a DequantizeLinear gives.
+
+    Chance comes from Dropout's mask: of the random operators it alone has kernels for opset 22 and newer.
+    """
     scale = node.inputs[1]
     assert scale is not None and scale.const_value is not None
     step = float(scale.const_value.numpy().reshape(-1)[0])
     value = node.outputs[0]
     readers = list(value.uses())
-    noise = ir.node("RandomUniformLike", [value], {"low": -step, "high": step, "seed": float(seed)}, name=name)
+    arrays = {"ratio": np.float32(0.5), "training": True, "up": np.float32(step), "down": np.float32(-step)}
+    constants = [
+        ir.Value(name=f"{name}.{key}", const_value=ir.tensor(np.asarray(array))) for key, array in arrays.items()
+    ]
+    for constant in constants:
+        graph.register_initializer(constant)
+    chance = ir.node("Dropout", [value, *constants[:2]], {"seed": seed}, num_outputs=2, name=name)
+    noise = ir.node("Where", [chance.outputs[1], *constants[2:]], name=f"{name}.step")
     noisy = ir.node("Add", [value, noise.outputs[0]], name=f"{name}.add")
     noisy.outputs[0].type, noisy.outputs[0].shape = value.type, value.shape
     for reader, index in readers:
         reader.replace_input_with(index, noisy.outputs[0])
-    for position, output in enumerate(graph.outputs):
-        if output is value:
-            value.name, noisy.outputs[0].name = f"{name}.before", value.name
-            graph.outputs[position] = noisy.outputs[0]
-    graph.insert_after(node, [noise, noisy])
+    if value.is_graph_output():
+        value.name, noisy.outputs[0].name = f"{name}.before", value.name
+        graph.outputs[:] = [noisy.outputs[0] if output is value else output for output in graph.outputs]
+    graph.insert_after(node, [chance, noise, noisy])
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> float:

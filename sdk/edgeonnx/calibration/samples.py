@@ -34,11 +34,17 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 class Samples:
-    """Samples that fit a model's inputs, numbered from 0, readable any number of times."""
+    """Samples that fit a model's inputs, numbered from 0, readable any number of times.
 
-    def __init__(self, source: Source, inputs: Sequence[TensorSpec]) -> None:
-        self._source = source
+    Attributes:
+        names: of the inputs.
+        skipped: what was wrong with each sample that was passed over, by its number.
+    """
+
+    def __init__(self, source: Source, inputs: Sequence[TensorSpec], skip_bad: bool = False) -> None:
+        self._source, self._skip_bad = source, skip_bad
         self.names = tuple(spec.name for spec in inputs)
+        self.skipped: dict[int, str] = {}
 
     @property
     def origin(self) -> str:
@@ -126,9 +132,24 @@ class Samples:
             raise IndexError(
                 f"{self.origin}: samples are numbered 0 to {self.count() - 1}, got {wanted[0]}, {wanted[-1]}"
             )
-        for record in self._source.read(wanted):
+        for record in self._source.read(wanted) if not self._skip_bad else self._readable(wanted):
             check_values(record.feeds, record.where)
             yield Record({name: _native(array) for name, array in record.feeds.items()}, record.label, record.where)
+
+    def _readable(self, wanted: Sequence[int] | None) -> Iterator[Record]:
+        """The samples that can be read and used; reading begins anew behind each that can't."""
+        left = [i for i in (range(self.count()) if wanted is None else wanted) if i not in self.skipped]
+        while left:
+            done = 0
+            try:
+                for record in self._source.read(left):
+                    check_values(record.feeds, record.where)
+                    done += 1
+                    yield record
+                return
+            except DataError as error:
+                self.skipped[left[done]] = str(error)
+            left = left[done + 1 :]
 
 
 def open_samples(
@@ -136,6 +157,7 @@ def open_samples(
     inputs: Sequence[TensorSpec],
     images: Mapping[str, str] | None = None,
     decode: Decode | None = None,
+    skip_bad: bool = False,
 ) -> Samples:
     """Open data for a model; of files, only headers are read yet.
 
@@ -145,11 +167,14 @@ def open_samples(
         images: the inputs that are declared as pictures, with the colour order to decode them in, `grey`, `rgb`
             or `bgr`.
         decode: reads a picture: (path, colour order) -> uint8 array, height x width x channels.
+        skip_bad: pass over samples that can't be read or used, and tell of them in `skipped`; a function's can't be
+            told apart, so it is an error there as ever.
 
     Raises:
         DataError: there is no such data, it is empty, or it does not fit the inputs.
     """
-    return Samples(_source(data, inputs, images or {}, decode), inputs)
+    source = _source(data, inputs, images or {}, decode)
+    return Samples(source, inputs, skip_bad and not isinstance(source, FeedsSource))
 
 
 def _source(data: Data, inputs: Sequence[TensorSpec], images: Mapping[str, str], decode: Decode | None) -> Source:

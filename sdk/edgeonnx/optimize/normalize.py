@@ -1,18 +1,18 @@
 """Bring a model into the one form that quantization works on.
 
-Opset 13 or newer (per-channel QuantizeLinear begins there), no Constant nodes, BatchNormalization and
-constant arithmetic folded, every node named, the element type of every tensor known.
+An opset that has per-channel QuantizeLinear and kernels for it, functions inlined, no Constant nodes, no float16,
+BatchNormalization and constant arithmetic folded, every node and tensor named apart, the element type of every tensor
+known. Operators of other domains, and nodes inside If, Loop and Scan, stay as they are.
 """
 
 import tempfile
 from pathlib import Path
 
-import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 from onnx_ir.passes.common import (
+    InlinePass,
     LiftConstantsToInitializersPass,
-    NameFixPass,
     RemoveInitializersFromInputsPass,
     RemoveUnusedNodesPass,
     RemoveUnusedOpsetsPass,
@@ -20,67 +20,49 @@ from onnx_ir.passes.common import (
 
 from edgeonnx.errors import ModelError
 from edgeonnx.model import Model, first_line, session_options
+from edgeonnx.names import distinct_names
+from edgeonnx.optimize.half import without_half
+from edgeonnx.optimize.opset import fit_opset
+from edgeonnx.optimize.types import with_types
 
-QDQ_OPSET = 13
+_OLDEST_IR = 7
 
 
 def normalize(model: Model) -> Model:
     """The same function in the form described above; inputs and outputs keep names, types and order.
 
     Raises:
-        ModelError: the model can't be brought to opset 13, or onnxruntime does not accept it.
+        ModelError: the model can't be brought to a usable opset, or onnxruntime does not accept it.
     """
-    folded = _fold(raise_opset(model))
+    plain = fit_opset(_plain(model))
+    folded = _fold(without_half(plain))
     if any(node.op_type == "Cast" and _is_weight(node.inputs[0]) for node in folded.ir.graph):
-        folded = _fold(folded)  # float16 weights: onnxruntime casts them only after it has folded
-    return _with_types(folded)
+        folded = _fold(folded)  # weights that are cast: onnxruntime casts them only after it has folded
+    return with_types(folded)
 
 
-def raise_opset(model: Model, opset: int = QDQ_OPSET) -> Model:
-    """The model at `opset` if its own is older, else the model itself.
+def _plain(model: Model) -> Model:
+    """One spelling of the standard domain, functions inlined, weights that are no inputs, names apart.
 
     Raises:
-        ModelError: an operator has no conversion; the converter's words follow.
+        ModelError: a function calls itself, or is given other than it takes.
     """
-    if model.opset >= opset:
-        return model
-    if not model.opset:  # nothing to convert: it has no standard operators
-        copy = model.copy()
-        copy.ir.opset_imports[""] = opset
-        return Model(copy.ir)
+    copy = model.copy()
+    copy.ir.ir_version = max(copy.ir_version, _OLDEST_IR)
+    scopes: list[ir.Graph | ir.Function] = [copy.ir.graph, *copy.ir.functions.values()]
+    for scope in scopes:
+        if "ai.onnx" in scope.opset_imports:
+            scope.opset_imports[""] = scope.opset_imports.pop("ai.onnx")
+        for node in scope.all_nodes():
+            node.domain = "" if node.domain == "ai.onnx" else node.domain
     try:
-        proto = onnx.version_converter.convert_version(model.to_proto(), opset)
-    except Exception as error:  # the converter is C++ and raises RuntimeError, ValueError and its own
-        raise ModelError(
-            f"opset {model.opset} can't be raised to {opset}, which INT8 needs: {first_line(error)}; "
-            f"export the model again with opset {opset} or newer"
-        ) from error
-    raised = Model.from_proto(proto)
-    _mend(raised, model.opset)
-    return raised
-
-
-def _mend(raised: Model, before: int) -> None:
-    """Put right what the converter leaves unsaid, in a model raised from the opset `before`.
-
-    Rules, each where the operator's meaning or defaults changed:
-        Resize (11): it knew one form of coordinates, `asymmetric`; the new default is `half_pixel`. So for Upsample.
-        Hardmax (13): it worked on all axes from `axis` on, flattened; there is no such form any more.
-
-    Raises:
-        ModelError: there is no way to say it in the new opset.
-    """
-    for node in raised.ir.graph.all_nodes():
-        if node.op_type == "Resize" and before < 11:
-            node.attributes["coordinate_transformation_mode"] = ir.AttrString(
-                "coordinate_transformation_mode", "asymmetric"
-            )
-            node.attributes["nearest_mode"] = ir.AttrString("nearest_mode", "floor")
-        if node.op_type == "Hardmax" and before < 13:
-            raise ModelError(
-                f"opset {before} can't be raised to {raised.opset}: Hardmax means something else there; "
-                f"export the model again with opset {raised.opset} or newer"
-            )
+        InlinePass()(copy.ir)
+    except Exception as error:  # onnx-ir raises what its passes raise
+        raise ModelError(f"{model.path or 'the model'}: its functions can't be inlined: {first_line(error)}") from error
+    copy.ir.functions.clear()
+    RemoveInitializersFromInputsPass()(copy.ir)
+    distinct_names(copy.ir)
+    return Model(copy.ir, model.path)
 
 
 def _is_weight(value: ir.Value | None) -> bool:
@@ -90,26 +72,27 @@ def _is_weight(value: ir.Value | None) -> bool:
 def _fold(model: Model) -> Model:
     """Let onnxruntime fold what is constant, at the level that uses standard operators alone."""
     copy = model.copy()
-    RemoveInitializersFromInputsPass()(copy.ir)
     LiftConstantsToInitializersPass(lift_all_constants=True)(copy.ir)
-    source = Model(copy.ir)
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "folded.onnx"
         options = session_options()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(optimized)
-        source.session(options)
-        folded = Model.from_proto(onnx.load(optimized))
+        # Weights in a file beside it, so that they may exceed protobuf's 2 GiB.
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "folded.data")
+        copy.session(options)
+        folded = Model.load(optimized)
+        ir.external_data.load_to_model(folded.ir)
     RemoveUnusedNodesPass()(folded.ir)
     RemoveUnusedOpsetsPass()(folded.ir)
-    NameFixPass()(folded.ir)
-    folded.ir.ir_version = max(model.ir_version, 7)
-    return folded
-
-
-def _with_types(model: Model) -> Model:
-    proto = model.to_proto()
-    return Model.from_proto(onnx.shape_inference.infer_shapes(proto, data_prop=True))
+    distinct_names(folded.ir)
+    for node in folded.ir.graph.all_nodes():
+        # onnxruntime keeps them in no order, and the same model is to give the same bytes.
+        attributes = sorted(node.attributes.items())
+        node.attributes.clear()
+        node.attributes.update(attributes)
+    folded.ir.ir_version = model.ir_version
+    return Model(folded.ir)
 
 
 def tensor_types(model: Model) -> dict[str, ir.DataType]:

@@ -1,10 +1,12 @@
 """The quantized layers of a QDQ model: where their integers stand, and what they mean."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+
+from edgeonnx.model import Model
 
 _ARITHMETIC = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -110,3 +112,18 @@ def _output(node: ir.Node) -> Integers | None:
             return None
         value = reader.outputs[0]
     return None
+
+
+def with_integers(model: Model, weights: Mapping[str, np.ndarray]) -> Model:
+    """A copy in which layers have other integers for weights, at the scales they have.
+
+    Args:
+        model: QDQ.
+        weights: name of a layer -> its integers, of the dtype and shape it has; unknown layers are passed over.
+    """
+    copy = model.copy()
+    for layer in quantized_layers(copy.ir):
+        array = weights.get(layer.node.name or "")
+        if array is not None:
+            layer.weight.stored.const_value = ir.tensor(array)
+    return Model(copy.ir)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from edgeonnx import data
 from edgeonnx.model import Model
+from edgeonnx.quantize.coarse import coarse_tensors
 from edgeonnx.ranges import Ranges
 
 
@@ -68,8 +69,11 @@ def place(model: Model, dialect: Dialect, scope: str, ranges: Ranges) -> Placeme
     """
     quantized: list[str] = []
     kept: dict[str, str] = {}
+    coarse = coarse_tensors(model, ranges)
     for node in model.ir.graph:
         reason = _why_float(node, dialect, scope) or _why_unfit(node, ranges)
+        if reason is None and node.op_type in dialect.carried:
+            reason = next((coarse[value] for value in (*node.inputs, *node.outputs) if value in coarse), None)
         if reason is None:
             quantized.append(node.name or "")
         else:
@@ -84,11 +88,23 @@ def _why_float(node: ir.Node, dialect: Dialect, scope: str) -> str | None:
     if node.op_type in dialect.compute:
         return _why_compute_float(node, dialect)
     if node.op_type in dialect.fused:
-        producer = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
-        return "nothing to fuse into" if producer is None else _why_float(producer, dialect, scope)
+        return _why_fused_float(node, dialect, scope)
     if node.op_type in dialect.carried:
         return None if scope == "all" else "not arithmetic"
     return f"{node.op_type} has no integer kernel"
+
+
+def _why_fused_float(node: ir.Node, dialect: Dialect, scope: str) -> str | None:
+    value = node.inputs[0] if node.inputs else None
+    producer = None if value is None else value.producer()
+    if value is None or producer is None:
+        return "nothing to fuse into"
+    if value.is_graph_output():
+        # Seen in onnxruntime 1.32: it merges the two roundings and returns this output as the activation leaves it.
+        return f"{value.name} is an output of the model too"
+    if any(usage.node.graph is not node.graph for usage in value.uses()):
+        return f"{value.name} is read in a subgraph too"
+    return _why_float(producer, dialect, scope)
 
 
 def _why_unfit(node: ir.Node, ranges: Ranges) -> str | None:
@@ -103,6 +119,8 @@ def _why_unfit(node: ir.Node, ranges: Ranges) -> str | None:
         bounds = ranges.by_tensor.get(value.name or "", ()) if constant is None else constant.numpy()
         if not np.isfinite(bounds).all():
             return f"{value.name} holds values that are not finite"
+        if np.size(bounds) and np.ptp(np.asarray(bounds, np.float64)) > np.finfo(np.float32).max:
+            return f"{value.name} spans more than float32 can tell"
     return None
 
 

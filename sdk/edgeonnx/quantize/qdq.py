@@ -1,10 +1,12 @@
 """Write QuantizeLinear and DequantizeLinear nodes into a model; the writer is onnxruntime's."""
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxruntime.quantization import QuantType
@@ -12,11 +14,22 @@ from onnxruntime.quantization.calibrate import TensorData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from edgeonnx.model import Model
+from edgeonnx.names import all_values, fresh, reserved
 from edgeonnx.quantize.placement import Placement
 from edgeonnx.quantize.recipe import Recipe
 from edgeonnx.ranges import Ranges
+from edgeonnx.weights import apart, inferred
 
-_TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
+_TYPES = {
+    "int8": QuantType.QInt8,
+    "uint8": QuantType.QUInt8,
+    "int16": QuantType.QInt16,
+    "uint16": QuantType.QUInt16,
+}
+# Tells the writer that types stand in the model, so that it does not write it to disk to infer them.
+_INFERRED = {"onnx.infer": "onnxruntime.quant"}
+# QuantizeLinear, DequantizeLinear, QLinearConv, ConvInteger, MatMulIntegerToFloat, DynamicQuantizeMatMul, MatMulNBits.
+_QUANTIZED = re.compile(r"^(Dynamic|De)?Quantize|^QLinear|^Q(Attention|Gemm|MoE)|^(Conv|MatMul)Integer|NBits$|BnB4$")
 
 
 def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe) -> Model:
@@ -31,7 +44,10 @@ def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe
     Returns:
         A model of the same inputs and outputs; weights of the placed nodes are integers.
     """
-    proto = model.to_proto()
+    writable, names = _out_of_the_way(inferred(model))
+    parts = apart(writable, keep=_weights_of(writable, placement))
+    proto = parts.light.to_proto(any_size=True)
+    onnx.helper.set_model_props(proto, {**model.ir.metadata_props, **_INFERRED})
     operators = {node.op_type for node in proto.graph.node if node.name in placement.quantized}
     with _quiet():
         quantizer = QDQQuantizer(
@@ -40,7 +56,7 @@ def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe
             reduce_range=False,
             weight_qType=_TYPES[recipe.weights.dtype],
             activation_qType=_TYPES[recipe.activations.dtype],
-            tensors_range=_tensor_data(ranges),
+            tensors_range=_tensor_data(ranges, names),
             nodes_to_quantize=list(placement.quantized),
             nodes_to_exclude=list(placement.kept),
             op_types_to_quantize=sorted(operators),
@@ -53,10 +69,52 @@ def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe
     quantized.producer_name = "edgeonnx"
     quantized.producer_version = ""
     quantized.graph.ClearField("value_info")
-    made = Model.from_proto(quantized)
+    onnx.helper.set_model_props(quantized, model.ir.metadata_props)
+    made = parts.together(quantized)
     _read_float(made.ir.graph, placement)
+    _restore(made.ir.graph, model.ir.graph)
     RemoveUnusedNodesPass()(made.ir)
-    return made
+    return Model(made.ir)
+
+
+def _weights_of(model: Model, placement: Placement) -> set[str]:
+    """Names of the weights that placed nodes read."""
+    placed = frozenset(placement.quantized)
+    nodes = (node for node in model.ir.graph if node.name in placed)
+    return {value.name or "" for node in nodes for value in node.inputs if value is not None}
+
+
+def _out_of_the_way(model: Model) -> tuple[Model, dict[str, str]]:
+    """A copy for the writer, and the names that changed in it.
+
+    Inputs and outputs make way whose names the writer may give to what it adds. An output that is an input has no
+    place in it: the writer takes every output for the result of a node.
+    """
+    copy = model.copy()
+    graph = copy.ir.graph
+    graph.outputs[:] = [value for value in graph.outputs if not value.is_graph_input()]
+    used = {value.name or "" for value in all_values(graph)}
+    renamed = {}
+    for value in dict.fromkeys([*graph.inputs, *graph.outputs]):
+        if reserved(value.name):
+            name = value.name or ""
+            value.name = renamed[name] = fresh(name, used)
+    return Model(copy.ir), renamed
+
+
+def _restore(graph: ir.Graph, original: ir.Graph) -> None:
+    """Inputs and outputs as they were, in name and order."""
+    results = iter(list(graph.outputs))
+    inputs = dict(zip(original.inputs, graph.inputs, strict=True))
+    outputs = [inputs[value] if value in inputs else next(results) for value in original.outputs]
+    graph.outputs[:] = outputs
+    wanted = {**inputs, **dict(zip(original.outputs, outputs, strict=True))}
+    holders = {value.name: value for value in all_values(graph)}
+    for value, made in wanted.items():
+        holder = holders.get(value.name)
+        if holder is not None and holder is not made:
+            holder.name = fresh(value.name or "", {name or "" for name in holders})
+        made.name = value.name
 
 
 def _read_float(graph: ir.Graph, placement: Placement) -> None:
@@ -78,13 +136,14 @@ def _source(value: ir.Value | None, op_type: str) -> ir.Value | None:
 
 
 def quantized_nodes(model: Model) -> int:
-    """Number of QuantizeLinear and DequantizeLinear nodes; 0 tells that nothing was quantized."""
-    return sum(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.ir.graph)
+    """Number of nodes that make or read quantized tensors, in subgraphs and functions too; 0: nothing is quantized."""
+    scopes: list[ir.Graph | ir.Function] = [model.ir.graph, *model.ir.functions.values()]
+    return sum(_QUANTIZED.search(node.op_type) is not None for scope in scopes for node in scope.all_nodes())
 
 
-def _tensor_data(ranges: Ranges) -> dict[str, TensorData]:
+def _tensor_data(ranges: Ranges, names: Mapping[str, str]) -> dict[str, TensorData]:
     return {
-        name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
+        names.get(name, name): TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
         for name, (low, high) in ranges.by_tensor.items()
         if np.isfinite((low, high)).all()
     }

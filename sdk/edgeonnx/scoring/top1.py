@@ -1,7 +1,7 @@
 """Top-1 accuracy: the share of samples whose highest-scored class is their label."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from edgeonnx.errors import MetricError
 from edgeonnx.scoring.metric import Feeds, Outputs, Predict
 
 
-@dataclass(frozen=True)
+@dataclass
 class Top1:
     """Labels against the argmax over the last axis of a classifier's output.
 
@@ -18,12 +18,19 @@ class Top1:
             a batch of 1 or no batch axis.
         output: name of the output that holds the classes' scores, float, `(C,)` or `(1, C)`, C of at least 2;
             None: the only output that is one. Scores may be logits or probabilities.
+        classes: how many there are; 0 until a model has been scored.
     """
 
     labelled: Callable[[], Iterable[tuple[Feeds, int]]]
     output: str | None = None
+    classes: int = field(default=0, init=False)
 
     name = "top-1"
+
+    @property
+    def chance(self) -> float | None:
+        """What guessing scores, once a model has been scored."""
+        return 1 / self.classes if self.classes else None
 
     def score(self, predict: Predict) -> float:
         """Share of right answers, 0 to 1; NaN among a sample's scores makes its answer wrong.
@@ -40,6 +47,7 @@ class Top1:
                     f"label {label} of sample {total}: expected a class of the model, 0 to {scores.size - 1}; "
                     "number the labels as the model's outputs are"
                 )
+            self.classes = scores.size
             right += int(not np.isnan(scores).any() and int(scores.argmax()) == label)
             total += 1
         if not total:

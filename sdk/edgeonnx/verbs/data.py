@@ -22,12 +22,14 @@ class Preparation:
     Args:
         model: the model as the user gave it.
         spec: its pipeline, if there is one.
+        skip_bad: pass over samples that can't be read or used.
 
     Raises:
         PipelineError: the spec does not fit the model.
     """
 
-    def __init__(self, model: Model, spec: PipelineSpec | None) -> None:
+    def __init__(self, model: Model, spec: PipelineSpec | None, skip_bad: bool = False) -> None:
+        self._skip_bad = skip_bad
         self._images = {name: image.color for name, image in spec.input.items()} if spec else {}
         self._inputs = picture_specs(model, spec) if spec else model.inputs
         self._session = preprocessing(model, spec).session() if spec and spec.input else None
@@ -39,7 +41,7 @@ class Preparation:
         Raises:
             DataError: they can't be read or don't fit.
         """
-        return open_samples(data, self._inputs, self._images, read_picture)
+        return open_samples(data, self._inputs, self._images, read_picture, self._skip_bad)
 
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> Feeds:
         """One sample's feeds for the bare model.

@@ -19,6 +19,7 @@ class Candidate:
         placement: which nodes were quantized, and why the others were not.
         score: by the metric; higher is better.
         speed: float against this candidate, paired; None where speed could not be measured or was not needed.
+        engine: the tool that made it.
     """
 
     scope: str
@@ -26,6 +27,7 @@ class Candidate:
     placement: Placement
     score: float
     speed: Paired | None = None
+    engine: str = "native"
 
     @property
     def slower(self) -> bool:

@@ -7,6 +7,7 @@ from edgeonnx.bench.timing import Paired, paired
 from edgeonnx.calibration.samples import Data, Samples
 from edgeonnx.errors import MetricError
 from edgeonnx.model import Model
+from edgeonnx.quantize.saturation import saturating
 from edgeonnx.scoring import Agreement, Metric, Predict, Top1, load_metric
 from edgeonnx.verbs.data import Preparation, predictor
 
@@ -24,6 +25,11 @@ class Selection:
 
     samples: Samples
     indexes: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """How many, without those that were passed over."""
+        return sum(index not in self.samples.skipped for index in self.indexes)
 
 
 def divide(
@@ -66,6 +72,7 @@ class Yardstick:
         evaluation: what to score on; None with a metric of the user's own.
         metric: the user's own, or None.
         scores: name of the classifier's output, where the pipeline tells.
+        saturates: score quantized models as a CPU computes them whose sums of 8-bit products saturate.
 
     Attributes:
         metric: what scores are called.
@@ -82,8 +89,10 @@ class Yardstick:
         evaluation: Selection | None,
         metric: UserFunction | None = None,
         scores: str | None = None,
+        saturates: bool = False,
     ) -> None:
         self._prepare = prepare
+        self._saturates = saturates
         self._float = model
         reference = predictor(model, prepare)
         if metric is not None:
@@ -95,9 +104,20 @@ class Yardstick:
             self.float_score = self._metric.score(reference)
         self.metric = self._metric.name
 
-    def score(self, model: Model) -> float:
-        """The score of a model with the float model's inputs and outputs."""
-        return self._metric.score(predictor(model, self._prepare))
+    def score(self, model: Model, saturates: bool | None = None) -> float:
+        """The score of a quantized model with the float model's inputs and outputs.
+
+        Args:
+            model: to be scored.
+            saturates: as a CPU computes it whose sums of 8-bit products saturate; None: as the target does.
+        """
+        saturates = self._saturates if saturates is None else saturates
+        return self._metric.score(predictor(saturating(model) if saturates else model, self._prepare))
+
+    @property
+    def chance(self) -> float | None:
+        """What guessing would score: for top-1, one over the classes of the float model's output; else None."""
+        return self._metric.chance if isinstance(self._metric, Top1) else None
 
     def speed(self, model: Model, sample: Selection, seconds: float = 1.5) -> Paired:
         """Float and `model` in turns on one sample, one thread each."""

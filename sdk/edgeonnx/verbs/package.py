@@ -12,7 +12,7 @@ from edgeonnx.calibration.samples import Data, open_samples
 from edgeonnx.errors import InputError, ModelError, PipelineError, TargetError
 from edgeonnx.files import check_writable
 from edgeonnx.model import Model, TensorSpec
-from edgeonnx.optimize.normalize import raise_opset
+from edgeonnx.optimize.opset import raise_opset
 from edgeonnx.pipeline.decode import read_picture
 from edgeonnx.pipeline.graph import PROBABILITIES, join, scores_name
 from edgeonnx.pipeline.spec import PipelineSpec
@@ -101,6 +101,8 @@ def package(
     if data is not None:
         feeds = list(islice(open_samples(data, inputs, images, read_picture).feeds(), golden_samples))
     else:
+        for tensor in inputs:
+            _shape(tensor)
         feeds = generate(inputs, (core.record or {}).get("ranges", {}), golden_samples)
     golden = make_golden(joined, feeds)
     result, names = _result(core, joined, spec, _read_labels(labels))
@@ -111,7 +113,7 @@ def package(
         created_with={tool: installed(tool) for tool in _TOOLS},
         onnxruntime=Requirement(_oldest(joined), installed("onnxruntime")),
         model=ModelInfo(MODEL, _precision(joined), joined.opset, joined.ir_version),
-        inputs=tuple(InputSpec(t.name, t.dtype, _shape(t), images.get(t.name)) for t in inputs),
+        inputs=tuple(InputSpec(t.name, t.dtype, _shape(t), images.get(t.name)) for t in _ranked(inputs, golden, 0)),
         outputs=_outputs(joined, golden),
         result=result,
         session=_session(profile),
@@ -127,7 +129,10 @@ def package(
 
 
 def _check_types(model: Model) -> None:
-    """See that a device can feed the inputs and take the outputs, with numpy alone."""
+    """See that a device can feed the inputs and take the outputs, by name and with numpy alone."""
+    names = [tensor.name for tensor in model.outputs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ModelError(f"{twice[0]} is returned twice; give each output a name of its own, with an Identity")
     for tensor in (*model.inputs, *model.outputs):
         if tensor.dtype not in DTYPES:
             kinds = ", ".join(DTYPES)
@@ -202,21 +207,26 @@ def _check_labels(scores: TensorSpec, labels: list[str]) -> None:
 
 
 def _outputs(joined: Model, golden: Golden) -> tuple[OutputSpec, ...]:
-    found = joined.outputs
-    if golden.samples:  # of a shape that is not known, a sample tells the rank
-        arrays = golden.samples[0][1]
-        pairs = zip(found, arrays, strict=True)
-        found = tuple(t if t.shape is not None else replace(t, shape=(None,) * a.ndim) for t, a in pairs)
     return tuple(
         OutputSpec(t.name, t.dtype, _shape(t), golden.tolerance[t.name].atol, golden.tolerance[t.name].rtol)
-        for t in found
+        for t in _ranked(joined.outputs, golden, 1)
     )
+
+
+def _ranked(tensors: Sequence[TensorSpec], golden: Golden, side: int) -> tuple[TensorSpec, ...]:
+    """The inputs (side 0) or outputs (1); where a shape is not known, a sample tells the rank."""
+    if not golden.samples:
+        return tuple(tensors)
+    pairs = zip(tensors, golden.samples[0][side], strict=True)
+    return tuple(t if t.shape is not None else replace(t, shape=(None,) * a.ndim) for t, a in pairs)
 
 
 def _shape(tensor: TensorSpec) -> tuple[int | str, ...]:
     """A manifest's shape: every free dimension has a name."""
     if tensor.shape is None:
-        raise ModelError(f"{tensor.name} has no shape; give it one with onnx.shape_inference or export the model again")
+        raise ModelError(
+            f"{tensor.name} has no shape; give --data, whose samples tell its rank, or export the model with shapes"
+        )
     return tuple(size if size is not None else f"{tensor.name}_{axis}" for axis, size in enumerate(tensor.shape))
 
 

@@ -1,33 +1,34 @@
 """`edgeonnx quantize`: normalize, calibrate, quantize, measure, and keep what holds."""
 
-from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx_ir as ir
-
 from edgeonnx.bench.timing import Paired
-from edgeonnx.calibration.ranges import min_max
 from edgeonnx.calibration.samples import Data
-from edgeonnx.errors import BudgetError, ModelError, TargetError
+from edgeonnx.engines import NAMES
+from edgeonnx.errors import BudgetError, EngineError
 from edgeonnx.files import check_writable
 from edgeonnx.model import Model
-from edgeonnx.optimize.normalize import normalize, tensor_types
-from edgeonnx.pipeline.graph import scores_name
 from edgeonnx.pipeline.spec import PipelineSpec
-from edgeonnx.quantize.placement import Dialect, load_dialect, place
-from edgeonnx.quantize.qdq import quantized_nodes, write_qdq
-from edgeonnx.quantize.recipe import Recipe, load_recipe
-from edgeonnx.ranges import Ranges
-from edgeonnx.targets import Target, load_target, runs_here
-from edgeonnx.verbs.data import Preparation, as_model, as_pipeline
+from edgeonnx.quantize.recipe import load_recipe
+from edgeonnx.verbs.data import as_model, as_pipeline
 from edgeonnx.verbs.gate import Candidate, choose, problems
-from edgeonnx.verbs.inspect import target_refusals
+from edgeonnx.verbs.job import Job, Progress, prepare
+from edgeonnx.verbs.journal import open_journal
+from edgeonnx.verbs.layers import LayerRow
 from edgeonnx.verbs.measure import Selection, UserFunction, Yardstick, divide
+from edgeonnx.verbs.oneshot import OneShot
+from edgeonnx.verbs.outside import Outside
+from edgeonnx.verbs.search import Search
+from edgeonnx.verbs.workshop import Workshop
 
-Progress = Callable[[str, int, int], None]
+Hunt = Search | OneShot | Outside
+
+# A float model that scores below this multiple of chance has been fed wrongly, or is not a model for this data.
+_CHANCE = 1.5
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,13 @@ class QuantizeResult:
         bytes: size of the quantized model.
         speed: float against quantized on this machine, one thread; None if it was not measured.
         speed_note: where speed was measured, or why it was not.
+        steps: the algorithms that were found to help.
         candidates: all that was tried; the one that became `model` is `chosen`.
         chosen: which nodes were quantized, and why the others were not, stands in its `placement`.
+        layers: what became of each node, and why.
+        saturating_score: the score on CPUs whose sums of 8-bit products saturate (x86-64 without VNNI), foretold by
+            emulation; None where it was not asked: the target is another kind of CPU.
+        warnings: what looks wrong with the data or the metric.
         problems: why it missed its budget; empty if it did not.
     """
 
@@ -66,8 +72,12 @@ class QuantizeResult:
     bytes: int
     speed: Paired | None
     speed_note: str
+    steps: tuple[str, ...]
     candidates: tuple[Candidate, ...]
     chosen: Candidate
+    layers: tuple[LayerRow, ...]
+    saturating_score: float | None
+    warnings: tuple[str, ...]
     problems: tuple[str, ...]
 
 
@@ -81,8 +91,12 @@ def quantize(
     metric: UserFunction | None = None,
     eval_data: Data | None = None,
     pipeline: str | Path | PipelineSpec | None = None,
+    calibration: str | None = None,
+    engine: str = "native",
+    skip_bad: bool = False,
     max_drop: float = 0.01,
     force: bool = False,
+    executor: Executor | None = None,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> QuantizeResult:
     """Quantize a model to INT8, and keep it only if it holds.
@@ -97,8 +111,13 @@ def quantize(
             better. None: top-1 accuracy where the data has labels, else agreement with the float model.
         eval_data: samples to score on; None: those of `data` that calibration does not use.
         pipeline: preprocessing that samples go through, a spec or its path.
+        calibration: method that finds the ranges of activations, in place of the recipe's.
+        engine: `native`; `ort` or `inc`, other tools whose results are judged alike; or `auto`: native, and the others
+            that are installed where it does not meet the budget.
+        skip_bad: pass over samples that can't be read or used, and say so in the result's warnings.
         max_drop: how much lower than float the score may be.
         force: write and return a result that missed its budget.
+        executor: runs candidates side by side; None: one after the other. Timing is never shared.
         progress: told (stage, steps done, steps in all).
 
     Raises:
@@ -108,15 +127,17 @@ def quantize(
     output = None if output is None else Path(output)
     if output is not None:
         check_writable(output, model.path if isinstance(model, Model) else model)
-    job = _prepare(as_model(model), target, recipe, as_pipeline(pipeline), progress)
-    calibration, evaluation = divide(job.prepare, data, eval_data, metric, job.recipe.calibration.samples)
+    chosen = load_recipe(recipe, calibration)
+    job = prepare(as_model(model), target, chosen, as_pipeline(pipeline), skip_bad, progress)
+    calibrating, evaluation = divide(job.prepare, data, eval_data, metric, job.recipe.calibration.samples)
     progress("score float", 0, 1)
-    yardstick = Yardstick(job.model, job.prepare, evaluation, metric, job.scores)
-    ranges = _calibrate(job, calibration)
+    yardstick = Yardstick(job.model, job.prepare, evaluation, metric, job.scores, job.saturates)
     floor = yardstick.float_score - max_drop
-    candidates = tuple(_try(job, ranges, yardstick, calibration, floor))
-    chosen = choose(candidates, floor)
-    result = _result(job, yardstick, ranges, evaluation, candidates, chosen, problems(chosen, floor, yardstick))
+    hunt = _hunt(job, engine, calibrating, evaluation, yardstick, floor, executor)
+    hunt.run()
+    failures = _ask_others(hunt, job, calibrating, yardstick, floor) if engine == "auto" else []
+    result = _result(job, hunt, yardstick, evaluation, floor)
+    result = replace(result, warnings=(*_warnings(yardstick), *_skipped(calibrating, evaluation), *failures))
     if result.problems and not force:
         result = _write(result, None if output is None else output.with_suffix(".rejected.onnx"))
         kept = f"; the best found is in {result.output}, take it with --force" if result.output else ""
@@ -124,112 +145,43 @@ def quantize(
     return _write(result, output)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What is settled before the first sample is run."""
-
-    model: Model
-    normal: Model
-    recipe: Recipe
-    dialect: Dialect
-    target: Target | None
-    pipeline: PipelineSpec | None
-    prepare: Preparation
-    progress: Progress
-
-    @property
-    def scores(self) -> str | None:
-        """Name of the classifier's output, where the pipeline tells."""
-        spec = self.pipeline.output if self.pipeline else None
-        return None if spec is None else scores_name(self.model, spec)
-
-    @property
-    def timed(self) -> bool:
-        """Whether a time taken on this machine says something about the target."""
-        return self.target is None or runs_here(self.target)
-
-
-def _prepare(model: Model, target: str | None, recipe: str, pipeline: PipelineSpec | None, progress: Progress) -> _Job:
-    """Check all that can be checked before work begins."""
-    chosen = load_recipe(recipe)
-    profile = load_target(target) if target else None
-    if quantized_nodes(model):
-        raise ModelError(f"{model.path or 'the model'} is quantized already; give the float model it was made from")
-    progress("normalize", 0, 1)
-    normal = normalize(model)
-    refused = target_refusals(normal, profile) if profile else []
-    if profile and refused:
-        raise TargetError(f"{profile.name} refuses the model: {refused[0]}")
-    job = _Job(model, normal, chosen, load_dialect("cpu"), profile, pipeline, Preparation(model, pipeline), progress)
-    _check_arithmetic(job, Ranges({}, 0))
-    return job
-
-
-def _calibrate(job: _Job, calibration: Selection) -> Ranges:
-    tensors = [name for name, dtype in tensor_types(job.normal).items() if dtype == ir.DataType.FLOAT]
-    feeds = (job.prepare(sample) for sample in calibration.samples.feeds(calibration.indexes))
-    total = len(calibration.indexes)
-    return min_max(job.normal, tensors, feeds, lambda done: job.progress("calibrate", done, total))
-
-
-def _try(job: _Job, ranges: Ranges, yardstick: Yardstick, sample: Selection, floor: float) -> Iterator[Candidate]:
-    """Candidates in the recipe's order, each run and measured; those beyond the budget are not timed."""
-    _check_arithmetic(job, ranges)
-    scopes = job.recipe.scopes
-    for index, scope in enumerate(scopes):
-        job.progress("quantize and measure", index, len(scopes))
-        placement = place(job.normal, job.dialect, scope, ranges)
-        made = write_qdq(job.normal, ranges, placement, job.recipe)
-        candidate = Candidate(scope, made, placement, yardstick.score(made))
-        if candidate.score >= floor and job.timed:
-            candidate = replace(candidate, speed=yardstick.speed(made, sample))
-        yield candidate
-        if candidate.score >= floor and not job.timed:
-            return  # the recipe's order decides; there is nothing to compare
-    job.progress("quantize and measure", len(scopes), len(scopes))
-
-
-def _check_arithmetic(job: _Job, ranges: Ranges) -> None:
-    """See that some arithmetic is left for integers, whatever the scope.
-
-    Raises:
-        ModelError: none is; the message says why.
-    """
-    placement = place(job.normal, job.dialect, "compute", ranges)
-    if not placement.quantized:
-        arithmetic = [node for node in job.normal.ir.graph if node.op_type in job.dialect.compute]
-        why = sorted({f"{node.op_type} {placement.kept[node.name or '']}" for node in arithmetic})
-        raise ModelError(
-            f"{job.model.path or 'the model'} has nothing to quantize: "
-            f"{'; '.join(why) or 'no ' + ', '.join(sorted(job.dialect.compute))}; ship it in float"
-        )
-
-
-def _result(
-    job: _Job,
-    yardstick: Yardstick,
-    ranges: Ranges,
+def _hunt(
+    job: Job,
+    engine: str,
+    calibration: Selection,
     evaluation: Selection | None,
-    candidates: tuple[Candidate, ...],
-    chosen: Candidate,
-    missed: tuple[str, ...],
-) -> QuantizeResult:
-    evaluated = None if evaluation is None else len(evaluation.indexes)
-    record: dict[str, Any] = {
-        "source_sha256": job.model.sha256,
-        "recipe": job.recipe.name,
-        "scope": chosen.scope,
-        "target": job.target.name if job.target else None,
-        "metric": yardstick.metric,
-        "float_score": yardstick.float_score,
-        "score": chosen.score,
-        "evaluation_samples": evaluated,
-        "calibration_samples": ranges.samples,
-        "pipeline": job.pipeline.fingerprint if job.pipeline else None,
-        "ranges": {t.name: ranges.by_tensor[t.name] for t in job.normal.inputs if t.name in ranges.by_tensor},
-        "tools": {name: version(name) for name in ("edgeonnx", "onnxruntime")},
-    }
-    made = chosen.model.with_record(record)
+    yardstick: Yardstick,
+    floor: float,
+    executor: Executor | None,
+) -> Hunt:
+    """What looks for candidates: a search over placements, a scheme that leaves nothing to search, another tool."""
+    if engine not in ("native", "auto"):
+        return Outside(engine, job, calibration, yardstick, floor)
+    if job.recipe.scheme != "static":
+        return OneShot(job, calibration, yardstick)
+    journal = open_journal(job, calibration, evaluation)
+    return Search(Workshop(job, calibration), yardstick, floor, journal, executor)
+
+
+def _ask_others(hunt: Hunt, job: Job, calibration: Selection, yardstick: Yardstick, floor: float) -> list[str]:
+    """Let other tools try where ours did not meet the budget; what failed, one line each."""
+    if not problems(choose(hunt.candidates, floor), floor, yardstick):
+        return []
+    failures = []
+    for name in NAMES:
+        outside = Outside(name, job, calibration, yardstick, floor)
+        try:
+            hunt.candidates.extend(outside.run())
+            failures += outside.failures
+        except EngineError as error:
+            failures.append(f"engine {name}: {error}")
+    return failures
+
+
+def _result(job: Job, hunt: Hunt, yardstick: Yardstick, evaluation: Selection | None, floor: float) -> QuantizeResult:
+    chosen = choose(hunt.candidates, floor)
+    evaluated = None if evaluation is None else evaluation.count
+    made = chosen.model.with_record(_record(job, hunt, chosen, yardstick, evaluated))
     if job.target:
         made.ir.ir_version = min(made.ir_version, job.target.caps.ir_version)
     return QuantizeResult(
@@ -241,23 +193,73 @@ def _result(
         float_score=yardstick.float_score,
         score=chosen.score,
         evaluation_samples=evaluated,
-        calibration_samples=ranges.samples,
+        calibration_samples=hunt.ranges.samples,
         float_bytes=job.model.file_bytes,
         bytes=made.file_bytes,
         speed=chosen.speed,
         speed_note=_speed_note(job, chosen),
-        candidates=candidates,
+        steps=hunt.steps,
+        candidates=tuple(hunt.candidates),
         chosen=chosen,
-        problems=missed,
+        layers=hunt.layers(chosen) if chosen.engine == "native" else (),
+        saturating_score=_saturating_score(job, hunt, chosen, yardstick),
+        warnings=(),
+        problems=problems(chosen, floor, yardstick),
     )
 
 
-def _speed_note(job: _Job, chosen: Candidate) -> str:
+def _record(job: Job, hunt: Hunt, chosen: Candidate, yardstick: Yardstick, evaluated: int | None) -> dict[str, Any]:
+    """What the model will carry about how it was made; no times, so that the same inputs give the same bytes."""
+    ranges = hunt.ranges.by_tensor
+    return {
+        "source_sha256": job.model.sha256,
+        "recipe": job.recipe.name,
+        "scope": chosen.scope,
+        "engine": chosen.engine,
+        "steps": hunt.steps,
+        "target": job.target.name if job.target else None,
+        "metric": yardstick.metric,
+        "float_score": yardstick.float_score,
+        "score": chosen.score,
+        "evaluation_samples": evaluated,
+        "calibration_samples": hunt.ranges.samples,
+        "pipeline": job.pipeline.fingerprint if job.pipeline else None,
+        "ranges": {tensor.name: ranges[tensor.name] for tensor in job.normal.inputs if tensor.name in ranges},
+        "tools": {name: version(name) for name in ("edgeonnx", "onnxruntime")},
+    }
+
+
+def _saturating_score(job: Job, hunt: Hunt, chosen: Candidate, yardstick: Yardstick) -> float | None:
+    if job.saturates:
+        return chosen.score
+    if job.target is not None or not isinstance(hunt, Search) or chosen.engine != "native":
+        return None
+    job.progress("foretell", 0, 1)
+    return yardstick.score(chosen.model, saturates=hunt.saturates(chosen.model))
+
+
+def _warnings(yardstick: Yardstick) -> tuple[str, ...]:
+    """What a good result does not need and a bad one often has."""
+    if yardstick.chance is not None and yardstick.float_score <= yardstick.chance * _CHANCE:
+        return (
+            f"the float model's own {yardstick.metric} is {yardstick.float_score:.2f}, little more than chance "
+            f"({yardstick.chance:.2f}): do labels and preprocessing fit the model?",
+        )
+    return ()
+
+
+def _speed_note(job: Job, chosen: Candidate) -> str:
     if job.target is None:
         return "this machine" if chosen.speed else "not measured: the accuracy budget was missed"
     if not job.timed:
         return f"not measured: this machine is not a {job.target.name}"
     return f"this machine, which has what {job.target.name} has" if chosen.speed else "not measured"
+
+
+def _skipped(*selections: Selection | None) -> list[str]:
+    """What was passed over, each sample once."""
+    found = {id(selection.samples): selection.samples.skipped for selection in selections if selection is not None}
+    return [f"skipped: {why}" for skipped in found.values() for _, why in sorted(skipped.items())]
 
 
 def _write(result: QuantizeResult, output: Path | None) -> QuantizeResult:

@@ -1,0 +1,78 @@
+"""Small questions about a graph, and edits to its constants, that several algorithms share."""
+
+import numpy as np
+import onnx_ir as ir
+
+STANDARD = ("", "ai.onnx")
+
+
+def constant(value: ir.Value | None) -> np.ndarray | None:
+    """The array of an initializer; None for anything else."""
+    return None if value is None or value.const_value is None else value.const_value.numpy()
+
+
+def operand(node: ir.Node, index: int) -> ir.Value | None:
+    """An input of a node; None if it is left out."""
+    return node.inputs[index] if index < len(node.inputs) else None
+
+
+def producer_type(value: ir.Value | None) -> str:
+    """Operator that makes a value; empty for inputs, initializers and operators of other domains."""
+    node = None if value is None else value.producer()
+    return node.op_type if node is not None and node.domain in STANDARD else ""
+
+
+def set_constant(node: ir.Node, index: int, array: np.ndarray) -> ir.Value:
+    """Give a node another constant at `index`; other readers of the old one keep it.
+
+    An input that the node does not have yet is added, empty ones before it.
+    """
+    graph = node.graph
+    assert isinstance(graph, ir.Graph)
+    old = operand(node, index)
+    tensor = ir.tensor(np.ascontiguousarray(array))
+    if old is not None and old.is_initializer() and len(old.uses()) == 1 and not old.is_graph_output():
+        old.const_value = tensor
+        old.shape, old.type = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
+        return old
+    value = new_constant(graph, f"{node.name}.{index}", array)
+    if index >= len(node.inputs):
+        node.resize_inputs(index + 1)
+    node.replace_input_with(index, value)
+    if old is not None and old.is_initializer() and not old.uses() and not old.is_graph_output():
+        del graph.initializers[old.name or ""]
+    return value
+
+
+def new_constant(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
+    """A new initializer, named after `name`."""
+    tensor = ir.tensor(np.ascontiguousarray(array))
+    value = ir.Value(
+        name=free_name(graph, name), shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+    )
+    graph.register_initializer(value)
+    return value
+
+
+def free_name(graph: ir.Graph, name: str) -> str:
+    """`name`, or `name` with a number that no value of the graph has."""
+    taken = {v.name for n in graph.all_nodes() for v in n.outputs} | {v.name for v in graph.inputs}
+    taken |= set(graph.initializers)
+    candidates = (name if not number else f"{name}_{number}" for number in range(len(taken) + 1))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def read_by_subgraphs(graph: ir.Graph) -> set[str]:
+    """Names of values that bodies of If, Loop and Scan read: what they do with them is not followed."""
+    inner = [node for subgraph in graph.subgraphs() for node in subgraph]
+    outputs = [value for subgraph in graph.subgraphs() for value in subgraph.outputs]
+    return {v.name or "" for v in [*(v for node in inner for v in node.inputs), *outputs] if v is not None}
+
+
+def axes_of(node: ir.Node) -> list[int] | None:
+    """The axes of a reduction, attribute or constant input; None if they can't be told or are all of them."""
+    found = node.attributes.get("axes")
+    if found is not None:
+        return [int(axis) for axis in found.as_ints()]
+    array = constant(operand(node, 1))
+    return None if array is None or not array.size else [int(axis) for axis in array]

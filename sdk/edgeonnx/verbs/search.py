@@ -1,0 +1,176 @@
+"""The search: as much in integers as the accuracy budget allows, and of that what is fastest.
+
+1. Everything that has an integer kernel. If that is within budget, accuracy is settled.
+2. If not, layers return to float, the most disturbing first: as few as bring the score back, found by bisection.
+3. Where time can be measured, placements by measured times, with what accuracy keeps in float left there.
+
+Every candidate is run and scored; those within budget are timed.
+"""
+
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from time import monotonic
+
+from edgeonnx.model import Model
+from edgeonnx.quantize.placement import Placement
+from edgeonnx.ranges import Ranges
+from edgeonnx.verbs.gate import Candidate
+from edgeonnx.verbs.journal import Journal
+from edgeonnx.verbs.layers import LayerRow, layer_table
+from edgeonnx.verbs.measure import Yardstick
+from edgeonnx.verbs.place import Placer
+from edgeonnx.verbs.workshop import Workshop
+
+_ROUNDS = 3
+
+
+class Search:
+    """Candidates of one job, in the order they were tried.
+
+    Args:
+        workshop: makes quantized models.
+        yardstick: scores and times them.
+        floor: the lowest score within the budget.
+        journal: scores that are known from an earlier run.
+        executor: runs what can be run side by side; timing never is.
+
+    Attributes:
+        candidates: all that was tried.
+        placer: knows what nodes cost; None where nothing was timed.
+    """
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        yardstick: Yardstick,
+        floor: float,
+        journal: Journal | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        self.candidates: list[Candidate] = []
+        self.placer: Placer | None = None
+        self._workshop, self._yardstick, self._floor = workshop, yardstick, floor
+        self._journal = journal or Journal(None)
+        self._executor = executor or ThreadPoolExecutor(1)
+        self._until = monotonic() + workshop.job.recipe.search.seconds
+
+    def run(self) -> list[Candidate]:
+        """Search until nothing is left to try or time is up."""
+        job, shop = self._workshop.job, self._workshop
+        scopes = [self._score(scope, shop.scope(scope)) for scope in job.recipe.scopes[:1]]
+        kept: tuple[str, ...] = ()
+        if not scopes[0].score >= self._floor:
+            kept = self._return_to_float()
+        if job.timed and any(candidate.score >= self._floor for candidate in self.candidates):
+            for scope in job.recipe.scopes[1:]:
+                self._score(scope, without(shop.scope(scope), kept, shop))
+            self._time()
+            self._place_by_time(kept)
+        return self.candidates
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Names of the algorithms that were found to help."""
+        return tuple(self._workshop.steps)
+
+    @property
+    def ranges(self) -> Ranges:
+        """Ranges of the activations."""
+        return self._workshop.ranges
+
+    def saturates(self, quantized: Model) -> bool:
+        """Whether any sum of a quantized model's saturates on samples, on CPUs where sums can."""
+        return self._workshop.saturates(quantized)
+
+    def layers(self, chosen: Candidate) -> tuple[LayerRow, ...]:
+        """What became of each node, and why."""
+        return layer_table(self._workshop, chosen, self.placer)
+
+    def _score(self, scope: str, placement: Placement) -> Candidate:
+        """Make, score, remember."""
+        candidate = self._tried(scope, placement)
+        self.candidates.append(candidate)
+        self._workshop.job.progress("search", len(self.candidates), self._workshop.job.recipe.search.evaluations)
+        return candidate
+
+    def _tried(self, scope: str, placement: Placement) -> Candidate:
+        made = self._workshop.make(placement)
+        score = self._journal.score(placement)
+        if score is None:
+            score = self._yardstick.score(made)
+            self._journal.write(placement, score)
+        return Candidate(scope, made, placement, score)
+
+    def _return_to_float(self) -> tuple[str, ...]:
+        """The fewest of the most disturbing layers whose return to float brings the score back; () if none do.
+
+        The score is taken to rise with the number of layers returned. Each round evaluates as many numbers, evenly
+        spread, as the executor has workers.
+        """
+        shop = self._workshop
+        order = shop.sensitivity.worst_first()
+        low, high = 0, len(order)  # `low` layers are too few; `high` are enough, or are all there are
+        found: tuple[str, ...] = ()
+        while high - low > 1 and not self._spent():
+            numbers = _between(low, high, _workers(self._executor))
+            placements = [without(shop.widest, order[:number], shop) for number in numbers]
+            names = [f"{number} layers in float" for number in numbers]
+            tried = list(self._executor.map(self._tried, names, placements))
+            self.candidates += tried
+            for number, candidate in zip(numbers, tried, strict=True):
+                if candidate.score >= self._floor and number < high:
+                    high, found = number, order[:number]
+                elif not candidate.score >= self._floor and number < high:
+                    low = max(low, number)
+            shop.job.progress("search", len(self.candidates), shop.job.recipe.search.evaluations)
+        return found
+
+    def _time(self) -> None:
+        """Time what is within budget and was not timed yet."""
+        shop = self._workshop
+        for index, candidate in enumerate(self.candidates):
+            if candidate.score >= self._floor and candidate.speed is None:
+                speed = self._yardstick.speed(candidate.model, shop.calibration)
+                self.candidates[index] = replace(candidate, speed=speed)
+
+    def _place_by_time(self, kept: tuple[str, ...]) -> None:
+        """Propose by measured times, try, learn from it, and propose again while that finds something new."""
+        shop = self._workshop
+        self.placer = placer = Placer(shop.basis, shop.job.dialect, shop.probes[0], shop.widest)
+        placer.learn(shop.make(shop.widest), shop.widest)
+        seen = {frozenset(candidate.placement.quantized) for candidate in self.candidates}
+        for number in range(_ROUNDS):
+            placement = placer.propose(kept)
+            if not placement.quantized or frozenset(placement.quantized) in seen or self._spent():
+                return
+            seen.add(frozenset(placement.quantized))
+            candidate = self._score(f"by time {number + 1}", placement)
+            self._time()
+            placer.learn(candidate.model, placement)
+
+    def _spent(self) -> bool:
+        limits = self._workshop.job.recipe.search
+        return monotonic() > self._until or len(self.candidates) >= limits.evaluations
+
+
+def without(placement: Placement, names: tuple[str, ...], shop: Workshop) -> Placement:
+    """A placement with some layers, and what vanishes into them, back in float."""
+    reasons = {name: f"{shop.sensitivity.sqnr[name]:.1f} dB: disturbs the result" for name in names}
+    for node in shop.basis.ir.graph:
+        if node.op_type in shop.job.dialect.fused and node.inputs and node.inputs[0] is not None:
+            producer = node.inputs[0].producer()
+            if producer is not None and producer.name in reasons:
+                reasons[node.name or ""] = f"follows {producer.name}"
+    quantized = tuple(name for name in placement.quantized if name not in reasons)
+    returned = {name: reason for name, reason in reasons.items() if name in placement.quantized}
+    return Placement(quantized, {**placement.kept, **returned})
+
+
+def _between(low: int, high: int, count: int) -> list[int]:
+    """Up to `count` numbers strictly between, evenly spread."""
+    count = min(count, high - low - 1)
+    return [low + (high - low) * (index + 1) // (count + 1) for index in range(count)]
+
+
+def _workers(executor: Executor) -> int:
+    return int(getattr(executor, "_max_workers", 1))
