@@ -13,6 +13,14 @@ EVALUATION_SAMPLES = 100
 TARGET = "raspberrypi"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Tests neither write to the user's cache nor are answered from it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEONNX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def examples() -> Path:
     """Folder of the example model, its data and its pipeline; not to be written to."""

@@ -1,6 +1,7 @@
 """neural-compressor as an engine, in the environment that `make inc` builds."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +86,6 @@ def test_it_is_ended_when_its_time_is_over(tmp_path, monkeypatch):
 
 
 def test_an_interpreter_without_it_names_the_fix(tmp_path, monkeypatch):
-    import sys
-
     monkeypatch.setenv(VARIABLE, sys.executable)
     if "inc" in sys.executable:
         pytest.skip("this interpreter has neural-compressor")

@@ -6,18 +6,17 @@ import pytest
 
 from edgeonnx.engines import NAMES, Failure, Proposal, load_engine
 from edgeonnx.engines.base import integer_nodes, proposal
-from edgeonnx.engines.inc import VARIABLE, IncEngine, interpreter
 from edgeonnx.errors import EngineError
-from edgeonnx.model import Model, session_options
+from edgeonnx.model import session_options
 from tests.unit.fashion import calibration, fashion_model, top1
-from tests.unit.models import proto
+from tests.unit.models import build, proto
 
 RNG = np.random.default_rng(0)
 WEIGHT = RNG.normal(size=(4, 3)).astype(np.float32)
 
 
 def small():
-    return Model.from_proto(proto("(float[N,4] x) => (float[N,3] y) { y = MatMul(x, w) }", w=WEIGHT))
+    return build("(float[N,4] x) => (float[N,3] y) { y = MatMul(x, w) }", w=WEIGHT)
 
 
 def samples():
@@ -88,15 +87,3 @@ def test_no_such_engine():
     with pytest.raises(EngineError, match="expected one of ort, inc"):
         load_engine("other")
     assert [load_engine(name).name for name in NAMES] == [*NAMES]
-
-
-def test_inc_without_its_package_names_the_fix():
-    with pytest.raises(EngineError, match=r"pip install 'edgeonnx\[inc\]' in Python 3.11 or 3.12") as caught:
-        interpreter({VARIABLE: "/no/such/python"})
-    assert "/no/such/python can't run the engine inc: No such file" in str(caught.value)
-    assert VARIABLE in str(caught.value)
-
-
-def test_inc_is_told_its_ways():
-    with pytest.raises(EngineError, match="got gptq"):
-        IncEngine(ways=["gptq"])

@@ -6,6 +6,7 @@ from models import build, convnet, noise, operators, proto, run, run_proto, weig
 
 from edgeonnx.errors import ModelError
 from edgeonnx.model import Model
+from edgeonnx.optimize import opset
 from edgeonnx.optimize.normalize import normalize, tensor_types
 from edgeonnx.optimize.opset import raise_opset
 
@@ -98,6 +99,19 @@ def test_an_operator_with_no_newer_form_is_refused():
 def test_a_newer_model_is_left_at_its_opset():
     model = build("(float[2] x) => (float[2] y) { y = Relu(x) }", opset=17)
     assert raise_opset(model) is model
+
+
+def test_a_model_newer_than_the_kernels_is_lowered(monkeypatch):
+    """onnxruntime knows the newest opset before it has a QuantizeLinear for it."""
+    monkeypatch.setattr(opset, "_has_kernel", lambda version: version <= 20)
+    assert same(convnet(opset=21), {"x": noise(1, 8, 12, 12)}).opset == 20
+
+
+def test_an_opset_of_the_future():
+    model = build("(float[2] x) => (float[2] y) { y = Relu(x) }")
+    model.ir.opset_imports[""] = 999
+    with pytest.raises(ModelError, match=r"is of opset 999, the onnx here knows those up to \d+; update onnx"):
+        normalize(model)
 
 
 def test_without_standard_operators_there_is_nothing_to_convert():

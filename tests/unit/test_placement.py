@@ -77,6 +77,19 @@ def test_activations_go_with_the_node_before_them():
     assert placed(text, "compute", **weights)[0] == []
 
 
+def test_activations_whose_input_is_needed_by_others_too():
+    text = "(float[2,4] x) => (float[2,4] h, float[2,4] y) { h = MatMul(x, w) y = Relu(h) }"
+    assert placed(text, w=weight(4, 4)) == (["MatMul"], {"Relu": "h is an output of the model too"})
+    text = """(float[2,4] x, bool c) => (float[2,4] y) {
+        h = MatMul(x, w) r = Relu(h)
+        y = If(c) <
+            then_branch = t () => (float[2,4] a) { a = Neg(h) },
+            else_branch = e () => (float[2,4] b) { b = Neg(r) }
+        >
+    }"""
+    assert placed(text, w=weight(4, 4))[1]["Relu"] == "h is read in a subgraph too"
+
+
 def test_a_conv_whose_weights_are_computed():
     text = "(float[1,4,8,8] x, float[4,4,3,3] w) => (float[a,b,c,d] y) { y = Conv(x, w) }"
     assert placed(text) == ([], {"Conv": "weights are not constant"})
@@ -117,3 +130,17 @@ def test_tensors_without_a_finite_range():
     quantized, kept = placed(text, ranges=ranges, w=weight(4, 4), no=np.float32(-np.inf))
     assert quantized == ["MatMul"]
     assert kept == {"Where": "no holds values that are not finite", "Softmax": "k holds values that are not finite"}
+
+
+def test_tensors_of_too_wide_a_range():
+    text = "(float[2,4] x) => (float[2,4] y) { h = MatMul(x, w) y = Transpose(h) }"
+    _, kept = placed(text, ranges=Ranges({"h": (-3e38, 3e38)}, 3), w=weight(4, 4))
+    assert kept["MatMul"] == "h spans more than float32 can tell"
+
+
+def test_what_a_scale_shared_with_a_mask_would_hide():
+    text = "(float[1,2,4] x, float[2,4] m) => (float[1,2,4] y) { h = MatMul(x, w) a = Add(h, m) y = Softmax(a) }"
+    ranges = Ranges({"x": (-1, 1), "h": (-2, 2), "m": (-1e4, 0), "a": (-10002, 2), "y": (0, 1)}, 3)
+    quantized, kept = placed(text, ranges=ranges, w=weight(4, 4))
+    assert quantized == ["MatMul"]
+    assert kept == dict.fromkeys(["Add", "Softmax"], "h takes fewer than 16 of the steps of a")

@@ -147,6 +147,14 @@ def test_inputs_outputs_and_the_original_stay():
     assert quantized_nodes(made.model) > 0
 
 
+@pytest.mark.parametrize("op_type", ["QLinearConv", "ConvInteger", "DynamicQuantizeMatMul", "MatMulNBits", "QGemm"])
+def test_what_counts_as_quantized(op_type):
+    model = Model.from_proto(proto("(float[2] x) => (float[2] y) { y = Relu(x) }"))
+    assert quantized_nodes(model) == 0
+    next(iter(model.ir.graph)).op_type = op_type
+    assert quantized_nodes(model) == 1
+
+
 def test_kept_nodes_read_float():
     """x is quantized for the second Conv; the first, kept, and Greater read it as it came."""
     text = """(float[1,3,8,8] x) => (float y) {

@@ -72,7 +72,7 @@ class Entry:
     def load(self) -> Snapshot | None:
         """The last snapshot; None if there is none, or none that can be read."""
         try:
-            with np.load(self.path, allow_pickle=False) as arrays:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 state = {name: arrays[name] for name in arrays.files}
             told = json.loads(state.pop("json").tobytes())
             ranges = told.pop("ranges")

@@ -48,16 +48,21 @@ class Derived:
         name: the tensor.
         sources: what it follows from.
         rule: their ranges -> its range.
+        joins: whether the sources stand side by side in it, so that one which is empty takes nothing from the others.
     """
 
     name: str
     sources: tuple[str, ...]
     rule: Rule
+    joins: bool = False
 
     def range(self, known: Mapping[str, Range]) -> Range:
-        """Its range; not finite where a source's is NaN."""
+        """Its range; NaN where it was empty, as its sources tell."""
         sources = [known[name] for name in self.sources]
-        return (math.nan, math.nan) if np.isnan(sources).any() else self.rule(sources)
+        present = [bounds for bounds in sources if not np.isnan(bounds).any()]
+        if not present or (len(present) < len(sources) and not self.joins):
+            return math.nan, math.nan
+        return self.rule(present)
 
 
 def derived(model: Model, tensors: Collection[str]) -> tuple[Derived, ...]:
@@ -70,7 +75,7 @@ def derived(model: Model, tensors: Collection[str]) -> tuple[Derived, ...]:
         sources, rule = _rule(node)
         names = [value.name or "" for value in sources]
         if rule is not None and wanted.issuperset(names):
-            found.append(Derived(node.outputs[0].name or "", tuple(names), rule))
+            found.append(Derived(node.outputs[0].name or "", tuple(names), rule, node.op_type == "Concat"))
     return tuple(found)
 
 

@@ -6,8 +6,9 @@ from functools import cache
 import numpy as np
 
 # Ends are tried at these shares of what was seen, then in steps nearer and nearer to the best of them.
-_SHARES = tuple(float(share) for share in np.geomspace(1.0, 2.0**-8, 33))
-_STEPS = (1.08, 1.04, 1.02, 1.01)
+_SHARES = tuple(float(share) for share in np.geomspace(1.0, 2.0**-8, 17))
+_TURNS = 3
+_STEPS = (1.2, 1.1, 1.05, 1.02, 1.01)
 
 Shares = tuple[float, float]
 
@@ -17,8 +18,8 @@ def narrowed(
 ) -> tuple[float, float]:
     """The range inside [low, high] of least badness; 0 is always in it, since it must have an integer of its own.
 
-    The ends are drawn in by turns: low, high and low again, so that an outlier at one end does not hide what the
-    other end costs; then both in small steps.
+    The ends are drawn in by turns until neither moves: the larger first, since while an outlier is there, it hides what
+    the other end costs. Then both in small steps.
 
     Args:
         badness: (low, high) -> what is to be small.
@@ -40,10 +41,15 @@ def narrowed(
             return share, share
         return (share, shares[1]) if side == 0 else (shares[0], share)
 
-    sides = [side for side, end in ((0, low), (1, high)) if end] if not symmetric else [0]
+    order = (0, 1) if -low > high else (1, 0)
+    sides = [0] if symmetric else [side for side in order if (low, high)[side]]
     best: Shares = (1.0, 1.0)
-    for side in sides if len(sides) < 2 else (0, 1, 0):
-        best = min([best, *(moved(best, side, share) for share in _SHARES)], key=at)
+    for _ in range(_TURNS):
+        before = best
+        for side in sides:
+            best = min([best, *(moved(best, side, share) for share in _SHARES)], key=at)
+        if best == before or len(sides) < 2:
+            break
     for step in _STEPS:
         for side in sides:
             best = min([best, *(moved(best, side, best[side] * factor) for factor in (step, 1 / step))], key=at)

@@ -115,13 +115,20 @@ def _why_unfit(node: ir.Node, ranges: Ranges) -> str | None:
     for value in (*node.inputs, *node.outputs):
         if value is None or value.dtype != ir.DataType.FLOAT:
             continue
-        constant = value.const_value
-        bounds = ranges.by_tensor.get(value.name or "", ()) if constant is None else constant.numpy()
-        if not np.isfinite(bounds).all():
+        low, high = _bounds(value, ranges)
+        if not (np.isfinite(low) and np.isfinite(high)):
             return f"{value.name} holds values that are not finite"
-        if np.size(bounds) and np.ptp(np.asarray(bounds, np.float64)) > np.finfo(np.float32).max:
+        if high - low > float(np.finfo(np.float32).max):
             return f"{value.name} spans more than float32 can tell"
     return None
+
+
+def _bounds(value: ir.Value, ranges: Ranges) -> tuple[float, float]:
+    """Smallest and largest value of a tensor; NaN if it holds one, 0 where nothing is known."""
+    if value.const_value is None:
+        return ranges.by_tensor.get(value.name or "", (0.0, 0.0))
+    array = value.const_value.numpy()
+    return (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
 
 
 def _why_compute_float(node: ir.Node, dialect: Dialect) -> str | None:

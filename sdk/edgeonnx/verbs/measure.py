@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from edgeonnx.bench.timing import Paired, paired
 from edgeonnx.calibration.samples import Data, Samples
@@ -9,7 +10,10 @@ from edgeonnx.errors import MetricError
 from edgeonnx.model import Model
 from edgeonnx.quantize.saturation import saturating
 from edgeonnx.scoring import Agreement, Metric, Predict, Top1, load_metric
-from edgeonnx.verbs.data import Preparation, predictor
+from edgeonnx.verbs.data import Feeds, Preparation, predictor
+
+# How long two models are timed in turns.
+_SECONDS = 1.5
 
 UserFunction = str | Callable[[Predict], float]
 
@@ -63,6 +67,19 @@ def divide(
     return calibrating, Selection(evaluating, tuple(range(evaluating.count())))
 
 
+class Timer(Protocol):
+    """Times two models against each other on one sample: here, or on a device that is reached some other way."""
+
+    def __call__(self, first: Model, second: Model, feeds: Feeds) -> Paired:
+        """Both in turns, one thread each."""
+
+
+def time_here(first: Model, second: Model, feeds: Feeds) -> Paired:
+    """Time two models on this machine."""
+    one, two = first.session(), second.session()
+    return paired(lambda: one.run(None, feeds), lambda: two.run(None, feeds), _SECONDS)
+
+
 class Yardstick:
     """Measures models against the float one they were made from.
 
@@ -73,6 +90,7 @@ class Yardstick:
         metric: the user's own, or None.
         scores: name of the classifier's output, where the pipeline tells.
         saturates: score quantized models as a CPU computes them whose sums of 8-bit products saturate.
+        timer: times two models against each other.
 
     Attributes:
         metric: what scores are called.
@@ -90,7 +108,9 @@ class Yardstick:
         metric: UserFunction | None = None,
         scores: str | None = None,
         saturates: bool = False,
+        timer: Timer = time_here,
     ) -> None:
+        self._timer = timer
         self._prepare = prepare
         self._saturates = saturates
         self._float = model
@@ -119,11 +139,10 @@ class Yardstick:
         """What guessing would score: for top-1, one over the classes of the float model's output; else None."""
         return self._metric.chance if isinstance(self._metric, Top1) else None
 
-    def speed(self, model: Model, sample: Selection, seconds: float = 1.5) -> Paired:
-        """Float and `model` in turns on one sample, one thread each."""
+    def speed(self, model: Model, sample: Selection) -> Paired:
+        """Float and `model` in turns on one sample."""
         feeds = self._prepare(next(sample.samples.feeds(sample.indexes[:1])))
-        first, second = self._float.session(), model.session()
-        return paired(lambda: first.run(None, feeds), lambda: second.run(None, feeds), seconds)
+        return self._timer(self._float, model, feeds)
 
 
 def _shipped(evaluation: Selection | None, reference: Predict, scores: str | None) -> Metric:

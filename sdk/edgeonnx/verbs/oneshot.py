@@ -30,6 +30,7 @@ class OneShot:
     Attributes:
         candidates: the one, once `run` has been called.
         steps: none.
+        warnings: none; what is wrong with samples shows in calibration.
         ranges: none: there is no calibration.
     """
 
@@ -37,6 +38,7 @@ class OneShot:
         self.candidates: list[Candidate] = []
         self.steps: tuple[str, ...] = ()
         self.ranges = Ranges({}, 0)
+        self.warnings: tuple[str, ...] = ()
         self._job, self._sample, self._yardstick = job, sample, yardstick
 
     def run(self) -> list[Candidate]:

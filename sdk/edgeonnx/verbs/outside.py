@@ -30,6 +30,7 @@ class Outside:
         candidates: the proposals that could be run.
         failures: what the engine tried and could not make, one line each.
         steps: none of ours.
+        warnings: none; what is wrong with samples shows in calibration.
         ranges: none of ours.
     """
 
@@ -38,6 +39,7 @@ class Outside:
         self.failures: list[str] = []
         self.steps: tuple[str, ...] = ()
         self.ranges = Ranges({}, len(calibration.indexes))
+        self.warnings: tuple[str, ...] = ()
         self._engine: Engine = load_engine(engine)
         self._job, self._calibration, self._yardstick, self._floor = job, calibration, yardstick, floor
 

@@ -137,7 +137,9 @@ def quantize(
     hunt.run()
     failures = _ask_others(hunt, job, calibrating, yardstick, floor) if engine == "auto" else []
     result = _result(job, hunt, yardstick, evaluation, floor)
-    result = replace(result, warnings=(*_warnings(yardstick), *_skipped(calibrating, evaluation), *failures))
+    result = replace(
+        result, warnings=(*hunt.warnings, *_warnings(yardstick), *_skipped(calibrating, evaluation), *failures)
+    )
     if result.problems and not force:
         result = _write(result, None if output is None else output.with_suffix(".rejected.onnx"))
         kept = f"; the best found is in {result.output}, take it with --force" if result.output else ""

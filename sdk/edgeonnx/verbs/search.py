@@ -74,6 +74,11 @@ class Search:
         return tuple(self._workshop.steps)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What seems wrong with the samples."""
+        return tuple(warning.message for warning in self._workshop.health.warnings())
+
+    @property
     def ranges(self) -> Ranges:
         """Ranges of the activations."""
         return self._workshop.ranges

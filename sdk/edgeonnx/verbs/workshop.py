@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from edgeonnx.calibration.health import DataHealth
 from edgeonnx.model import Model
 from edgeonnx.quantize.algorithms.bias import correct_bias
 from edgeonnx.quantize.algorithms.equalize import equalizable, equalize
@@ -45,13 +46,15 @@ class Workshop:
         basis: the float model that quantized ones are written from: the normal form after the steps that help.
         ranges: of its activations.
         steps: names of the algorithms that were found to help, in order.
+        health: what is to be known of the samples.
     """
 
     def __init__(self, job: Job, calibration: Selection) -> None:
         self.job, self.calibration = job, calibration
         self.steps: list[str] = []
         self.basis = job.normal
-        self.ranges = calibrate(job, job.normal, calibration)
+        self.health = DataHealth(job.normal)
+        self.ranges = calibrate(job, job.normal, calibration, self.health)
         check_arithmetic(job, self.ranges)
         self._rounded: dict[str, np.ndarray] = {}
         self._corrects_bias = False
