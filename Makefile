@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # --without-pip: some distributions ship Python without ensurepip; pip installs into the environment from outside.
 PIP = $(PYTHON) -m pip --disable-pip-version-check --quiet --python
 
-.PHONY: help install demo test test-slow test-inc inc check docs bench bench-runtime bench-peers bench-table clean
+.PHONY: help install demo test test-slow test-inc inc check docs bench bench-runtime bench-calibration bench-peers bench-table clean
 
 help:
 	@echo "make demo       quantize a model, package it for a Raspberry Pi, run it as a device would"
@@ -71,10 +71,13 @@ check: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.house.write_docs
 
-bench: bench-runtime bench-peers
+bench: bench-runtime bench-calibration bench-peers
 
 bench-runtime: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/runtime_overhead.py
+
+bench-calibration: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/calibration.py
 
 # Tools that edgeonnx is compared with, each in an environment of its own.
 PEERS ?= edgeonnx,ort,nncf,inc,quark

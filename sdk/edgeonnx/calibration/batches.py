@@ -11,23 +11,24 @@ from edgeonnx.model import Model
 
 Feed = Mapping[str, np.ndarray]
 
-# The largest tensor of a batch has at most so many bytes: it should stay in a core's cache, and memory bounded.
-_BYTES = 256 << 10
+# The largest tensor of a batch has at most so many bytes: beyond, nothing is gained, and memory stays bounded.
+_BYTES = 1 << 20
 _SAMPLES = 8
 
 
 def batch_limit(model: Model, shapes: Mapping[str, Shape]) -> int:
-    """How many samples may come as one: 1 unless all inputs and outputs have the same free first dimension.
+    """How many samples may come as one: 1 unless all inputs have the same free first dimension, and outputs a free one.
 
     Args:
         model: float.
         shapes: the shape of each tensor in one sample, as far as known.
     """
-    specs = [*model.inputs, *model.outputs]
-    first = {spec.shape[0] if spec.shape else 0 for spec in specs}
-    if len(first) != 1 or not shapes or not model.inputs or any(isinstance(size, int) for size in first):
+    inputs, outputs = (
+        [spec.shape[0] if spec.shape else 0 for spec in specs] for specs in (model.inputs, model.outputs)
+    )
+    if len(set(inputs)) != 1 or any(isinstance(size, int) for size in (*inputs, *outputs)):
         return 1
-    if any(shapes.get(spec.name, (0,))[0] != 1 for spec in specs):
+    if any(shapes.get(spec.name, (0,))[:1] != (1,) for spec in model.inputs):
         return 1
     largest = 4 * max(math.prod(shape) for shape in shapes.values())
     return min(max(_BYTES // max(largest, 1), 1), _SAMPLES)

@@ -68,7 +68,8 @@ class MovingAverage:
         later = filled & ~first
         for average, value in ((self._low, seen.low), (self._high, seen.high)):
             average[first] = value[first]
-            average[later] = self._momentum * average[later] + (1 - self._momentum) * value[later]
+            with np.errstate(invalid="ignore"):  # of infinities of both signs there is none
+                average[later] = self._momentum * average[later] + (1 - self._momentum) * value[later]
 
     def ranges(self) -> tuple[Floats, Floats]:
         """See `Observer`."""

@@ -118,15 +118,23 @@ def _restore(graph: ir.Graph, original: ir.Graph) -> None:
 
 
 def _read_float(graph: ir.Graph, placement: Placement) -> None:
-    """Let nodes kept in float read what is float: the writer hands them the rounded values, as it does all readers."""
+    """Let nodes kept in float read what is float: the writer hands them the rounded values, as it does all readers.
+
+    The result of a MatMul or Gemm counts as float: their integer kernels can give it without rounding, and where all
+    readers are in float that is both nearer and cheaper. A Conv has no such kernel.
+    """
     for node in graph:
         if node.name not in placement.kept:
             continue
         for index, value in enumerate(node.inputs):
             rounded = _source(_source(value, "DequantizeLinear"), "QuantizeLinear")
             producer = None if rounded is None else rounded.producer()
-            if rounded is not None and (producer is None or producer.name in placement.kept):
+            if rounded is not None and _is_float(producer, placement):
                 node.replace_input_with(index, rounded)
+
+
+def _is_float(producer: ir.Node | None, placement: Placement) -> bool:
+    return producer is None or producer.name in placement.kept or producer.op_type in ("Gemm", "MatMul")
 
 
 def _source(value: ir.Value | None, op_type: str) -> ir.Value | None:

@@ -1,7 +1,7 @@
 """`edgeonnx inspect`: what a model is, and what each target would refuse about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,16 @@ def inspect(model: str | Path | Model) -> Inspection:
     )
 
 
-def target_refusals(model: Model, target: Target) -> list[str]:
-    """Why a target would refuse a model, one line each; empty if it would not."""
-    return refusals(target, _facts(model, dissect(model)))
+def target_refusals(model: Model, target: Target, size: int | None = None) -> list[str]:
+    """Why a target would refuse a model, one line each; empty if it would not.
+
+    Args:
+        model: as it would be shipped, or as it is before it is made smaller.
+        target: the device.
+        size: bytes to judge by, where the model is not yet of the size it will have; None: its own.
+    """
+    facts = _facts(model, dissect(model))
+    return refusals(target, facts if size is None else replace(facts, bytes=size))
 
 
 def _facts(model: Model, anatomy: Anatomy) -> ModelFacts:

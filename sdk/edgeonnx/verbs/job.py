@@ -81,7 +81,7 @@ def prepare(
         raise ModelError(f"{model.path or 'the model'} is quantized already; give the float model it was made from")
     progress("normalize", 0, 1)
     normal, _ = plain_gemms(normalize(model))
-    refused = target_refusals(normal, profile) if profile else []
+    refused = target_refusals(normal, profile, size=0) if profile else []
     if profile and refused:
         raise TargetError(f"{profile.name} refuses the model: {refused[0]}")
     preparation = Preparation(model, pipeline, skip_bad)

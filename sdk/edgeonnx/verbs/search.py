@@ -1,7 +1,8 @@
 """The search: as much in integers as the accuracy budget allows, and of that what is fastest.
 
 1. Everything that has an integer kernel. If that is within budget, accuracy is settled.
-2. If not, layers return to float, the most disturbing first: as few as bring the score back, found by bisection.
+2. If not, the recipe's narrower scopes; and if none is, layers of the best of them return to float, the most disturbing
+   first: as few as bring the score back, found by bisection.
 3. Where time can be measured, placements by measured times, with what accuracy keeps in float left there.
 
 Every candidate is run and scored; those within budget are timed.
@@ -57,16 +58,20 @@ class Search:
     def run(self) -> list[Candidate]:
         """Search until nothing is left to try or time is up."""
         job, shop = self._workshop.job, self._workshop
-        scopes = [self._score(scope, shop.scope(scope)) for scope in job.recipe.scopes[:1]]
         kept: tuple[str, ...] = ()
-        if not scopes[0].score >= self._floor:
-            kept = self._return_to_float()
-        if job.timed and any(candidate.score >= self._floor for candidate in self.candidates):
-            for scope in job.recipe.scopes[1:]:
-                self._score(scope, without(shop.scope(scope), kept, shop))
+        for scope in job.recipe.scopes:
+            if not self.candidates or (not self._spent() and (job.timed or not self._any_within())):
+                self._score(scope, shop.scope(scope))
+        if not self._any_within():
+            best = max(self.candidates, key=lambda candidate: candidate.score)
+            kept = self._return_to_float(best.placement)
+        if job.timed and self._any_within():
             self._time()
             self._place_by_time(kept)
         return self.candidates
+
+    def _any_within(self) -> bool:
+        return any(candidate.score >= self._floor for candidate in self.candidates)
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -106,11 +111,11 @@ class Search:
             self._journal.write(placement, score)
         return Candidate(scope, made, placement, score)
 
-    def _return_to_float(self) -> tuple[str, ...]:
+    def _return_to_float(self, base: Placement) -> tuple[str, ...]:
         """The fewest of the most disturbing layers whose return to float brings the score back; () if none do.
 
-        The score is taken to rise with the number of layers returned. Each round evaluates as many numbers, evenly
-        spread, as the executor has workers.
+        What carries integers between layers stays as it is in `base`. The score is taken to rise with the number of
+        layers returned. Each round evaluates as many numbers, evenly spread, as the executor has workers.
         """
         shop = self._workshop
         order = shop.sensitivity.worst_first()
@@ -118,7 +123,7 @@ class Search:
         found: tuple[str, ...] = ()
         while high - low > 1 and not self._spent():
             numbers = _between(low, high, _workers(self._executor))
-            placements = [without(shop.widest, order[:number], shop) for number in numbers]
+            placements = [without(base, order[:number], shop) for number in numbers]
             names = [f"{number} layers in float" for number in numbers]
             tried = list(self._executor.map(self._tried, names, placements))
             self.candidates += tried

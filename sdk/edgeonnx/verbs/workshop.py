@@ -58,6 +58,7 @@ class Workshop:
         check_arithmetic(job, self.ranges)
         self._rounded: dict[str, np.ndarray] = {}
         self._corrects_bias = False
+        self._judged_in = max(job.recipe.scopes, key=lambda name: self.sqnr(self._written(self.scope(name))))
         algorithms = job.recipe.algorithms
         if algorithms.equalize:
             self._try_basis("cross-layer equalization", self._equalized)
@@ -111,20 +112,24 @@ class Workshop:
         made, _ = guard_bias(self.basis, write_qdq(self.basis, self.ranges, placement, self.job.recipe))
         return with_integers(made, self._rounded) if self._rounded else made
 
+    def _judged(self) -> Model:
+        """What algorithms are judged by: the model in the scope whose outputs are nearest to float's."""
+        return self._written(self.scope(self._judged_in))
+
     def _try_basis(self, step: str, transform: Callable[[Model], tuple[Model, tuple[str, ...]]]) -> None:
         """Take another float form of the same function if INT8 made from it is nearer to the float model."""
         self.job.progress(step, 0, 1)
         changed, names = transform(self.basis)
         if not names:
             return
-        before, basis, ranges = self.sqnr(self._written(self.widest)), self.basis, self.ranges
+        before, basis, ranges = self.sqnr(self._judged()), self.basis, self.ranges
         self.basis, self.ranges = changed, calibrate(self.job, changed, self.calibration)
-        self.__dict__.pop("widest")
-        if self.sqnr(self._written(self.widest)) > before + _GAIN:
+        self.__dict__.pop("widest", None)
+        if self.sqnr(self._judged()) > before + _GAIN:
             self.steps.append(step)
         else:
             self.basis, self.ranges = basis, ranges
-            self.__dict__.pop("widest")
+            self.__dict__.pop("widest", None)
 
     def _equalized(self, model: Model) -> tuple[Model, tuple[str, ...]]:
         axes = equalizable(model, self.ranges)
@@ -138,8 +143,8 @@ class Workshop:
         return smooth(model, maxima, "auto", rows, self.job.recipe.weights.per_channel, insert=False)
 
     def _try_rounding(self, seconds: float) -> None:
-        """Learn the rounding once, on the widest placement; others take the same integers."""
-        made = self._written(self.widest)
+        """Learn the rounding once, in one scope; other placements take the same integers."""
+        made = self._judged()
         rounded, names = round_weights(
             self.basis, made, self.probes, seconds, lambda done, total: self.job.progress("round weights", done, total)
         )
@@ -150,7 +155,7 @@ class Workshop:
 
     def _try_bias(self) -> None:
         self.job.progress("bias correction", 0, 1)
-        made = self._written(self.widest)
+        made = self._judged()
         corrected, names = correct_bias(self.basis, made, self.probes)
         if names and self.sqnr(corrected) > self.sqnr(made) + _GAIN:
             self._corrects_bias = True
