@@ -31,7 +31,8 @@ class Placer:
         self._sizes = dict(sizes)
         self._integer: dict[str, float] = {}
         self._followers: dict[str, float] = {}
-        self._rate = 0.0
+        # Of a conversion, in microseconds: of any, and of a byte.
+        self._fixed, self._rate = 0.0, 0.0
 
     def learn(self, quantized: Model, placement: Placement) -> None:
         """Profile a quantized model: what its integer nodes cost, and its conversions per byte."""
@@ -49,9 +50,9 @@ class Placer:
         above = sum(k.microseconds - self._fixed for k in conversions)
         self._rate = above / moved if moved else 0.0
 
-    def propose(self, keep_float: Iterable[str] = ()) -> Placement:
+    def propose(self) -> Placement:
         """The cheapest placement by what is known."""
-        integers = cheapest(self._costs(), keep_float)
+        integers = cheapest(self._costs())
         quantized = tuple(name for name in self._widest.quantized if name in integers)
         slower = dict.fromkeys(self._widest.quantized, "slower in INT8 here, conversions included")
         kept = {n: r for n, r in {**slower, **self._widest.kept}.items() if n not in integers}

@@ -58,16 +58,15 @@ class Search:
     def run(self) -> list[Candidate]:
         """Search until nothing is left to try or time is up."""
         job, shop = self._workshop.job, self._workshop
-        kept: tuple[str, ...] = ()
         for scope in job.recipe.scopes:
             if not self.candidates or (not self._spent() and (job.timed or not self._any_within())):
                 self._score(scope, shop.scope(scope))
         if not self._any_within():
             best = max(self.candidates, key=lambda candidate: candidate.score)
-            kept = self._return_to_float(best.placement)
+            self._return_to_float(best.placement)
         if job.timed and self._any_within():
             self._time()
-            self._place_by_time(kept)
+            self._place_by_time()
         return self.candidates
 
     def _any_within(self) -> bool:
@@ -111,8 +110,8 @@ class Search:
             self._journal.write(placement, score)
         return Candidate(scope, made, placement, score)
 
-    def _return_to_float(self, base: Placement) -> tuple[str, ...]:
-        """The fewest of the most disturbing layers whose return to float brings the score back; () if none do.
+    def _return_to_float(self, base: Placement) -> None:
+        """Find the fewest of the most disturbing layers whose return to float brings the score back.
 
         What carries integers between layers stays as it is in `base`. The score is taken to rise with the number of
         layers returned. Each round evaluates as many numbers, evenly spread, as the executor has workers.
@@ -120,7 +119,6 @@ class Search:
         shop = self._workshop
         order = shop.sensitivity.worst_first()
         low, high = 0, len(order)  # `low` layers are too few; `high` are enough, or are all there are
-        found: tuple[str, ...] = ()
         while high - low > 1 and not self._spent():
             numbers = _between(low, high, _workers(self._executor))
             placements = [without(base, order[:number], shop) for number in numbers]
@@ -129,11 +127,10 @@ class Search:
             self.candidates += tried
             for number, candidate in zip(numbers, tried, strict=True):
                 if candidate.score >= self._floor and number < high:
-                    high, found = number, order[:number]
+                    high = number
                 elif not candidate.score >= self._floor and number < high:
                     low = max(low, number)
             shop.job.progress("search", len(self.candidates), shop.job.recipe.search.evaluations)
-        return found
 
     def _time(self) -> None:
         """Time what is within budget and was not timed yet."""
@@ -143,14 +140,19 @@ class Search:
                 speed = self._yardstick.speed(candidate.model, shop.calibration)
                 self.candidates[index] = replace(candidate, speed=speed)
 
-    def _place_by_time(self, kept: tuple[str, ...]) -> None:
-        """Propose by measured times, try, learn from it, and propose again while that finds something new."""
+    def _place_by_time(self) -> None:
+        """Propose by measured times, try, learn from it, and propose again while that finds something new.
+
+        Proposals stay within the widest placement that keeps the budget.
+        """
         shop = self._workshop
-        self.placer = placer = Placer(shop.basis, shop.job.dialect, shop.probes[0], shop.widest)
-        placer.learn(shop.make(shop.widest), shop.widest)
+        within = [candidate for candidate in self.candidates if candidate.score >= self._floor]
+        widest = max(within, key=lambda candidate: len(candidate.placement.quantized))
+        self.placer = placer = Placer(shop.basis, shop.job.dialect, shop.probes[0], widest.placement)
+        placer.learn(widest.model, widest.placement)
         seen = {frozenset(candidate.placement.quantized) for candidate in self.candidates}
         for number in range(_ROUNDS):
-            placement = placer.propose(kept)
+            placement = placer.propose()
             if not placement.quantized or frozenset(placement.quantized) in seen or self._spent():
                 return
             seen.add(frozenset(placement.quantized))
