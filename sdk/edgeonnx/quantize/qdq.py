@@ -71,7 +71,7 @@ def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe
     quantized.graph.ClearField("value_info")
     onnx.helper.set_model_props(quantized, model.ir.metadata_props)
     made = parts.together(quantized)
-    _read_float(made.ir.graph, placement)
+    _read_float(made.ir.graph, placement, model)
     _restore(made.ir.graph, model.ir.graph)
     RemoveUnusedNodesPass()(made.ir)
     return Model(made.ir)
@@ -117,24 +117,24 @@ def _restore(graph: ir.Graph, original: ir.Graph) -> None:
         made.name = value.name
 
 
-def _read_float(graph: ir.Graph, placement: Placement) -> None:
+def _read_float(graph: ir.Graph, placement: Placement, source: Model) -> None:
     """Let nodes kept in float read what is float: the writer hands them the rounded values, as it does all readers.
 
     The result of a MatMul or Gemm counts as float: their integer kernels can give it without rounding, and where all
-    readers are in float that is both nearer and cheaper. A Conv has no such kernel.
+    readers are in float that is both nearer and cheaper. A Conv has no such kernel; and where an activation has
+    vanished into the rounding, there is nothing else to read.
     """
+    makers = {output.name: node.op_type for node in source.ir.graph for output in node.outputs}
     for node in graph:
         if node.name not in placement.kept:
             continue
         for index, value in enumerate(node.inputs):
             rounded = _source(_source(value, "DequantizeLinear"), "QuantizeLinear")
             producer = None if rounded is None else rounded.producer()
-            if rounded is not None and _is_float(producer, placement):
+            if rounded is None:
+                continue
+            if producer is None or producer.name in placement.kept or makers.get(rounded.name) in ("Gemm", "MatMul"):
                 node.replace_input_with(index, rounded)
-
-
-def _is_float(producer: ir.Node | None, placement: Placement) -> bool:
-    return producer is None or producer.name in placement.kept or producer.op_type in ("Gemm", "MatMul")
 
 
 def _source(value: ir.Value | None, op_type: str) -> ir.Value | None:
