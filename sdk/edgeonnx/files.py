@@ -72,3 +72,11 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def cache_folder(kind: str) -> Path:
+    """`kind` in $EDGEONNX_CACHE, else in `edgeonnx` in $XDG_CACHE_HOME, else in `~/.cache/edgeonnx`."""
+    if own := os.environ.get("EDGEONNX_CACHE"):
+        return Path(own) / kind
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~").expanduser() / ".cache") / "edgeonnx" / kind

@@ -8,7 +8,7 @@ from tests.house.tree import PACKAGE, imports, modules, room, rooms_imported
 # What all may use: these know nothing of any stage.
 LEAVES = {
     *("anatomy", "data", "errors", "external", "files", "model"),
-    *("names", "ranges", "runtime", "userfile", "weights"),
+    *("names", "quiet", "ranges", "runtime", "userfile", "weights"),
 }
 # Where stages meet, and what stands above that.
 ABOVE = {"verbs", "cli", "__init__", "__main__"}

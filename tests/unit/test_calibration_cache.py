@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from models import build, convnet, noise
 
-from edgeonnx.calibration.cache import Entry, Snapshot, cache_folder, open_entry
+from edgeonnx.calibration.cache import Entry, Snapshot, open_entry
 from edgeonnx.calibration.health import DataHealth
 from edgeonnx.calibration.methods import METHODS, make_observer
 from edgeonnx.calibration.stream import calibrate
+from edgeonnx.files import cache_folder
 from edgeonnx.model import Model
 from edgeonnx.optimize.normalize import normalize
 
@@ -186,11 +187,11 @@ def test_data_without_a_fingerprint_is_not_kept(model):
 def test_where_it_is_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("EDGEONNX_CACHE", str(tmp_path / "own"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "own" / "calibration"
+    assert cache_folder("calibration") == tmp_path / "own" / "calibration"
     monkeypatch.delenv("EDGEONNX_CACHE")
-    assert cache_folder() == tmp_path / "xdg" / "edgeonnx" / "calibration"
+    assert cache_folder("calibration") == tmp_path / "xdg" / "edgeonnx" / "calibration"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "edgeonnx" / "calibration"
+    assert cache_folder("calibration") == Path.home() / ".cache" / "edgeonnx" / "calibration"
 
 
 def test_only_the_newest_are_kept(tmp_path):

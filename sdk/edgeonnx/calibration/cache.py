@@ -6,7 +6,6 @@ written anew; a folder that can't be written means that nothing is kept.
 
 import hashlib
 import json
-import os
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 
 from edgeonnx.calibration.observer import State
 from edgeonnx.errors import OutputError
-from edgeonnx.files import replacing
+from edgeonnx.files import cache_folder, replacing
 from edgeonnx.model import Model
 
 # To be raised when the same inputs come to give other ranges.
@@ -122,15 +121,7 @@ def open_entry(
         return None
     parts = [_FORMAT, version("onnxruntime"), model.sha256, list(tensors), method, data, list(indexes), prepared]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    return Entry((folder or cache_folder()) / f"{key}.npz")
-
-
-def cache_folder() -> Path:
-    """`calibration` in $EDGEONNX_CACHE, else in `edgeonnx` in $XDG_CACHE_HOME, else in `~/.cache/edgeonnx`."""
-    if own := os.environ.get("EDGEONNX_CACHE"):
-        return Path(own) / "calibration"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path("~").expanduser() / ".cache") / "edgeonnx" / "calibration"
+    return Entry((folder or cache_folder("calibration")) / f"{key}.npz")
 
 
 def _forget_oldest(folder: Path) -> None:

@@ -1,8 +1,6 @@
 """The engine `ort`: onnxruntime's own quantizer, with its defaults."""
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -11,6 +9,7 @@ from onnxruntime.quantization import CalibrationDataReader, quantize_dynamic, qu
 
 from edgeonnx.engines.base import Failure, Feeds, Proposal, proposal
 from edgeonnx.model import Model, first_line
+from edgeonnx.quiet import quiet_logging
 
 Maker = Callable[[Path, Path], object]
 
@@ -51,7 +50,7 @@ def _ways(feeds: Callable[[], Iterable[Feeds]]) -> dict[str, Maker]:
 def _made(name: str, make: Maker, source: Path, given: Model) -> Proposal | Failure:
     result = source.with_name(f"{name.rpartition(' ')[2]}.onnx")
     try:
-        with _quiet():
+        with quiet_logging():
             make(source, result)
     except Exception as error:  # the quantizer raises whatever its parts raise
         return Failure(name, first_line(error))
@@ -67,14 +66,3 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # untyped
     def get_next(self) -> Feeds | None:
         """The next sample; None after the last."""
         return next(self._feeds, None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantizer logs to the root logger: advice to preprocess, and that scales are the same."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

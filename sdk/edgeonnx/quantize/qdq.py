@@ -1,9 +1,7 @@
 """Write QuantizeLinear and DequantizeLinear nodes into a model; the writer is onnxruntime's."""
 
-import logging
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
@@ -17,6 +15,7 @@ from edgeonnx.model import Model
 from edgeonnx.names import all_values, fresh, reserved
 from edgeonnx.quantize.placement import Placement
 from edgeonnx.quantize.recipe import Recipe
+from edgeonnx.quiet import quiet_logging
 from edgeonnx.ranges import Ranges
 from edgeonnx.weights import apart, inferred
 
@@ -49,7 +48,7 @@ def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe
     proto = parts.light.to_proto(any_size=True)
     onnx.helper.set_model_props(proto, {**model.ir.metadata_props, **_INFERRED})
     operators = {node.op_type for node in proto.graph.node if node.name in placement.quantized}
-    with _quiet():
+    with quiet_logging():
         quantizer = QDQQuantizer(
             proto,
             per_channel=recipe.weights.per_channel,
@@ -155,14 +154,3 @@ def _tensor_data(ranges: Ranges, names: Mapping[str, str]) -> dict[str, TensorDa
         for name, (low, high) in ranges.by_tensor.items()
         if np.isfinite((low, high)).all()
     }
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The writer logs through the root logger, advice that does not apply to a normalized model."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(previous)

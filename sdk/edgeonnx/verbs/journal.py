@@ -6,20 +6,14 @@ moment a score is known, so that a kill in the middle loses the candidate under 
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import onnxruntime as ort
 
+from edgeonnx.files import cache_folder
 from edgeonnx.quantize.placement import Placement
 from edgeonnx.verbs.job import Job
 from edgeonnx.verbs.measure import Selection
-
-
-def cache_folder() -> Path:
-    """Where edgeonnx keeps what can be made again: EDGEONNX_CACHE, or `edgeonnx` in the user's cache folder."""
-    own = os.environ.get("EDGEONNX_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeonnx"
 
 
 class Journal:
@@ -78,7 +72,7 @@ def open_journal(job: Job, calibration: Selection, evaluation: Selection | None)
         "onnxruntime": ort.__version__,
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return Journal(cache_folder() / "search" / f"{digest}.jsonl")
+    return Journal(cache_folder("search") / f"{digest}.jsonl")
 
 
 def _key(names: tuple[str, ...]) -> str:

@@ -1,7 +1,6 @@
 """What calls into onnxruntime's quantization tools share."""
 
 import io
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -12,19 +11,15 @@ import onnx_ir as ir
 from edgeonnx.model import Model
 from edgeonnx.quantize.algorithms._graph import STANDARD, constant, new_constant, operand
 from edgeonnx.quantize.algorithms.gemm import plain_gemms
+from edgeonnx.quiet import quiet_logging
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """They log, warn and print: advice that does not apply to a normalized model, and progress bars."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(previous)
+    with quiet_logging(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def split_gemms(model: Model) -> Model:
