@@ -3,8 +3,6 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic import ValidationError
-
 _INSTALLED = Path(__file__).parent / "_data"
 _REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -44,14 +42,3 @@ def near(word: str, known: list[str]) -> str:
     """A sentence that names the known words nearest to `word`, or all of them if none is near."""
     close = get_close_matches(word, known, n=3, cutoff=0.5)
     return f"Near: {', '.join(close)}" if close else f"Known: {', '.join(known)}"
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first problem pydantic found in a file, as one line: field, what is wrong, and what was got."""
-    problem = error.errors()[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "the file"
-    if problem["type"] == "missing":
-        return f"{field} is missing"
-    if problem["type"] == "extra_forbidden":
-        return f"{field} is not a known field"
-    return f"{field}: {problem['msg']}, got {problem['input']!r}"

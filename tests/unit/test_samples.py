@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from edgeonnx.calibration.readers import FileReader, RowReader
 from edgeonnx.calibration.samples import open_samples
 from edgeonnx.errors import DataError
 from edgeonnx.model import TensorSpec
@@ -184,27 +185,93 @@ def test_npz_in_class_folders_is_labelled_by_the_folder(tmp_path):
     refused("labels come from the subfolders", tmp_path)
 
 
-def decode(path, colour):
-    from PIL import Image  # the tests' decoder; the product's is a graph
+def decode(path):
+    from PIL import Image  # the tests' decoder; the product's reads the files of devices
 
-    array = np.asarray(Image.open(path).convert({"grey": "L", "rgb": "RGB", "bgr": "RGB"}[colour]))
-    return array[..., np.newaxis] if colour == "grey" else array[..., :: -1 if colour == "bgr" else 1]
+    return np.asarray(Image.open(path).convert("RGB"))[..., ::-1]
 
 
-def test_pictures_are_decoded_as_declared(tmp_path):
+PICTURES = (FileReader("picture", "x", decode),)
+
+
+def test_pictures_are_read_as_declared(tmp_path):
     from PIL import Image
 
     for number in range(2):
         Image.new("RGB", (6, 4), (10 * number, 20, 30)).save(tmp_path / f"{number}.png")
     inputs = (TensorSpec("x", "uint8", ("H", "W", 3)),)
-    samples = open_samples(tmp_path, inputs, images={"x": "bgr"}, decode=decode)
+    samples = open_samples(tmp_path, inputs, PICTURES)
     assert [tuple(feeds["x"][0, 0]) for feeds in samples.feeds()] == [(30, 20, 0), (30, 20, 10)]
-    batched = (TensorSpec("x", "uint8", (1, 4, 6, 1)),)
-    samples = open_samples(tmp_path, batched, images={"x": "grey"}, decode=decode)
-    assert {feeds["x"].shape for feeds in samples.feeds()} == {(1, 4, 6, 1)}
-    refused("input 'x' is not declared as one.*--pipeline", tmp_path, inputs)
+    assert [record.file.name for record in samples.records()] == ["0.png", "1.png"]
+    (alone,) = open_samples(tmp_path / "1.png", inputs, PICTURES).feeds()
+    assert tuple(alone["x"][0, 0]) == (30, 20, 10)
+    batched = (TensorSpec("x", "uint8", (1, 4, 6, 3)),)
+    assert {feeds["x"].shape for feeds in open_samples(tmp_path, batched, PICTURES).feeds()} == {(1, 4, 6, 3)}
+    refused(r"holds picture files, but input 'x' is not declared to be read from such.*--pipeline", tmp_path, inputs)
+    refused(r"no input is declared to be read from a picture.*--pipeline", tmp_path / "1.png", inputs)
     (tmp_path / "1.png").write_bytes(b"not a picture")
-    refused(r"1\.png can't be read as a picture", tmp_path, inputs, images={"x": "rgb"}, decode=decode)
+    refused(r"1\.png can't be read as a picture", tmp_path, inputs, readers=PICTURES)
+    skipping = open_samples(tmp_path, inputs, PICTURES, skip_bad=True)
+    assert (len(list(skipping.feeds())), list(skipping.skipped)) == (1, [1])
+
+
+def test_a_large_folder_is_read_one_file_at_a_time(tmp_path):
+    read = []
+    for number in range(2000):
+        (tmp_path / f"{number:04}.txt").touch()
+    reader = FileReader("text", "x", lambda path: read.append(path.name) or np.array([path.stem]))
+    samples = open_samples(tmp_path, (TensorSpec("x", "str", (1,)),), [reader])
+    assert (samples.count(), read) == (2000, [])
+    assert [feeds["x"].tolist() for feeds in samples.feeds([1500])] == [["1500"]]
+    assert read == ["1500.txt"]
+
+
+def test_classes_named_by_numbers_come_in_their_order(tmp_path):
+    for name in ("10", "9", "2"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "a.npy", np.full((1, 4, 6), int(name), "float32"))
+    samples = open_samples(tmp_path, IMAGE)
+    assert samples.classes == ("2", "9", "10")
+    assert [(feeds["x"].flat[0], label) for feeds, label in samples.labelled()] == [(2, 0), (9, 1), (10, 2)]
+
+
+def rows(path):
+    yield from (line.split() for line in path.read_text().splitlines())
+
+
+def row(words):
+    if len(words) < 2:
+        raise ValueError("expected two words")
+    return {"x": np.array([words[0]]), "labels": int(words[1])}
+
+
+WORDS = ((TensorSpec("x", "str", (1,)),), (RowReader("text", rows, row),))
+
+
+def test_a_file_with_a_sample_a_row(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("one 1\ntwo 2\nthree 3\n")
+    samples = open_samples(path, *WORDS)
+    assert (samples.count(), samples.has_labels) == (3, True)
+    assert [(feeds["x"].tolist(), label) for feeds, label in samples.labelled([2, 0])] == [(["one"], 1), (["three"], 3)]
+    assert len(list(samples.feeds())) == len(list(samples.feeds())) == 3
+    assert re.fullmatch("[0-9a-f]{64}", samples.fingerprint())
+    path.write_text("one 1\nbad\nthree 3\n")
+    refused(r"words\.txt, sample 1: expected two words", path, WORDS[0], readers=WORDS[1])
+    skipping = open_samples(path, *WORDS, skip_bad=True)
+    assert [label for _, label in skipping.labelled()] == [1, 3]
+    path.write_text("")
+    refused("expected a text with at least one row, got none", path, WORDS[0], readers=WORDS[1])
+    path.write_bytes(b"\xff 1")
+    refused(r"words\.txt can't be read as a text", path, WORDS[0], readers=WORDS[1])
+
+
+def test_nan_stands_for_what_is_missing_where_it_may():
+    inputs = (TensorSpec("x", "float32", (1, 2)), TensorSpec("y", "float32", (1, 2)))
+    hole, whole = [[np.nan, 1]], [[0, 1]]
+    assert len(list(open_samples([{"x": hole, "y": whole}], inputs, missing=["x"]).feeds())) == 1
+    refused("input 'y': holds NaN", [{"x": whole, "y": hole}], inputs, missing=["x"])
+    refused("input 'x': holds infinity", [{"x": [[np.inf, np.nan]], "y": whole}], inputs, missing=["x"])
 
 
 def test_folders_that_cannot_be_understood(tmp_path):
@@ -224,8 +291,8 @@ def test_folders_that_cannot_be_understood(tmp_path):
     (tmp_path / "cat" / "more").mkdir()
     refused("a folder inside a class's folder", tmp_path)
     (tmp_path / "cat" / "more").rmdir()
-    (tmp_path / "cat" / "notes.txt").write_text("hello")
-    refused(r"got notes\.txt", tmp_path)
+    (tmp_path / "cat" / "notes.doc").write_text("hello")
+    refused(r"got notes\.doc", tmp_path)
 
 
 # Functions and lists

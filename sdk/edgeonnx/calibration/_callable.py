@@ -65,21 +65,12 @@ class FeedsSource:
         return None
 
     def _record(self, item: object, where: str) -> Record:
-        if not isinstance(item, Mapping):
-            kind, example = type(item).__name__, ", ".join(f'"{spec.name}": ...' for spec in self._inputs)
-            raise DataError(f"{where}: expected a dict of input name -> array, got {kind}; yield {{{example}}}")
-        values = dict(item)
-        label = values.pop(LABELS, None) if takes_labels(self._inputs) else None
+        record = as_record(item, self._inputs, where)
         if self._labelled is None:
-            self._labelled = label is not None
-        if self._labelled != (label is not None):
+            self._labelled = record.label is not None
+        if self._labelled != (record.label is not None):
             raise DataError(f"{where}: expected labels with all samples or with none; some have none")
-        check_names(map(str, values), self._inputs, where)
-        feeds = {spec.name: as_array(values[spec.name], spec, where) for spec in self._inputs}
-        for spec in self._inputs:
-            check_type(feeds[spec.name].dtype, spec, where)
-            check_shape(feeds[spec.name].shape, spec, where)
-        return Record(feeds, None if label is None else _label(label, where), where)
+        return record
 
     def _too_few(self, got: int, wanted: int) -> DataError:
         if got:
@@ -98,6 +89,25 @@ class ListSource(FeedsSource):
             raise DataError("data: expected at least one sample, got an empty list")
         super().__init__(UserFunction(lambda: items, "data", None, DataError), inputs)
         self._count = len(items)
+
+
+def as_record(item: object, inputs: Sequence[TensorSpec], where: str) -> Record:
+    """A dict of input name -> array, and maybe a label, as a sample.
+
+    Raises:
+        DataError: it is none, or an array does not fit its input.
+    """
+    if not isinstance(item, Mapping):
+        kind, example = type(item).__name__, ", ".join(f'"{spec.name}": ...' for spec in inputs)
+        raise DataError(f"{where}: expected a dict of input name -> array, got {kind}; yield {{{example}}}")
+    values = dict(item)
+    label = values.pop(LABELS, None) if takes_labels(inputs) else None
+    check_names(map(str, values), inputs, where)
+    feeds = {spec.name: as_array(values[spec.name], spec, where) for spec in inputs}
+    for spec in inputs:
+        check_type(feeds[spec.name].dtype, spec, where)
+        check_shape(feeds[spec.name].shape, spec, where)
+    return Record(feeds, None if label is None else _label(label, where), where)
 
 
 def _label(value: object, where: str) -> int:

@@ -1,6 +1,6 @@
 """Does an array fit an input? Names, dtype, rank, dimensions and values, and what to do where it does not."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,8 +62,8 @@ def check_shape(shape: tuple[int, ...], spec: TensorSpec, where: str) -> None:
         )
 
 
-def check_values(feeds: Mapping[str, Array], where: str) -> None:
-    """There are values, and every float among them is finite.
+def check_values(feeds: Mapping[str, Array], where: str, missing: Collection[str] = ()) -> None:
+    """There are values, and every float among them is finite; NaN may stand in the inputs `missing`.
 
     One empty input beside others that hold something is let through: an empty cache of past tokens is one.
 
@@ -71,8 +71,8 @@ def check_values(feeds: Mapping[str, Array], where: str) -> None:
         DataError: NaN, infinity, something other than text among strings, or nothing at all.
     """
     for name, array in feeds.items():
-        if array.dtype.kind in "fc" and not np.isfinite(array).all():
-            what = "NaN" if np.isnan(array).any() else "infinity"
+        if array.dtype.kind in "fc" and not (np.isfinite(array) | (np.isnan(array) & (name in missing))).all():
+            what = "NaN" if name not in missing and np.isnan(array).any() else "infinity"
             raise DataError(f"{where}, input '{name}': holds {what}; remove or repair this sample")
         if array.dtype.kind == "O" and not all(isinstance(item, str) for item in array.flat):
             raise DataError(f"{where}, input '{name}': expected strings, got other objects; use .astype(str)")

@@ -1,7 +1,7 @@
-"""Folders of samples: `.npz`, `.npy` or pictures; one subfolder per class makes labels."""
+"""Folders of samples: `.npz`, `.npy`, pictures, sound or texts; one subfolder per class makes labels."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,13 +10,13 @@ import numpy as np
 from edgeonnx.calibration._check import check_shape, check_type, quoted, shown
 from edgeonnx.calibration._npz import NpzSource
 from edgeonnx.calibration._source import Array, Record
-from edgeonnx.errors import DataError, EdgeonnxError
+from edgeonnx.calibration.readers import FileReader, Reader, kind_of
+from edgeonnx.errors import DataError
 from edgeonnx.files import sha256
 from edgeonnx.model import TensorSpec
 
-Decode = Callable[[Path, str], Array]
-
-_PICTURES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+_KINDS = ("npz", "npy", "picture", "sound", "text")
+_EXPECTED = ".npz, .npy, picture, .wav or .txt files"
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Listing:
     Attributes:
         folder: the folder.
         files: each file with its class, None where there are no subfolders; sorted by class, then by name.
-        classes: names of the subfolders, sorted; None if there are none.
-        kind: `npz`, `npy` or `pictures`.
+        classes: names of the subfolders in order; None if there are none.
+        kind: `npz`, `npy`, or one of `readers.SUFFIXES`.
     """
 
     folder: Path
@@ -39,6 +39,8 @@ class Listing:
 def listing(folder: Path) -> Listing:
     """What a folder holds; hidden files and folders are passed over.
 
+    Classes come in the order of their names: as numbers where all are numbers, so that 2 comes before 10, else as text.
+
     Raises:
         DataError: nothing, files of several kinds, files beside subfolders, or folders two deep.
     """
@@ -48,6 +50,8 @@ def listing(folder: Path) -> Listing:
             f"{folder}: expected files or one subfolder per class, got both, such as {files[0].name} and "
             f"{folders[0].name}/; move the files into the folders of their classes"
         )
+    if all(subfolder.name.isdecimal() for subfolder in folders):
+        folders.sort(key=lambda subfolder: int(subfolder.name))
     labelled: list[tuple[Path, int | None]] = [(file, None) for file in files]
     for label, subfolder in enumerate(folders):
         inside, deeper = _entries(subfolder)
@@ -55,37 +59,54 @@ def listing(folder: Path) -> Listing:
             raise DataError(f"{deeper[0]}: a folder inside a class's folder; put its files into {subfolder}")
         labelled += [(file, label) for file in inside]
     if not labelled:
-        raise DataError(f"{folder}: expected .npz, .npy or picture files, got an empty folder; put samples there")
+        raise DataError(f"{folder}: expected {_EXPECTED}, got an empty folder; put samples there")
     classes = tuple(subfolder.name for subfolder in folders) or None
     return Listing(folder, tuple(labelled), classes, _kind(folder, [file for file, _ in labelled]))
 
 
-def open_folder(
-    folder: Path, inputs: Sequence[TensorSpec], images: Mapping[str, str], decode: Decode | None
-) -> "NpzFolder | FileFolder":
+def open_folder(folder: Path, inputs: Sequence[TensorSpec], readers: Sequence[Reader] = ()) -> "NpzFolder | FileFolder":
     """The source for what a folder holds.
 
     Raises:
-        DataError: see `listing`; or `.npy` for a model of several inputs, or pictures that no input is declared
-            to take.
+        DataError: see `listing`; or files of one input for a model of several, or of a kind that no input is declared
+            to be read from.
     """
     found = listing(folder)
     if found.kind == "npz":
         return NpzFolder(found, inputs)
+    return FileFolder(found, inputs[0], _one_input(found, inputs, readers))
+
+
+def open_file(path: Path, inputs: Sequence[TensorSpec], reader: FileReader) -> "FileFolder":
+    """The source for one file that is one sample.
+
+    Raises:
+        DataError: the model has several inputs.
+    """
+    found = Listing(path.parent, ((path, None),), None, reader.kind)
+    return FileFolder(found, inputs[0], _one_input(found, inputs, [reader]))
+
+
+def _one_input(found: Listing, inputs: Sequence[TensorSpec], readers: Sequence[Reader]) -> Callable[[Path], Array]:
+    """What reads the files into the only input.
+
+    Raises:
+        DataError: there are several inputs, or the only one is not declared to be read from such files.
+    """
     if len(inputs) != 1:
         raise DataError(
-            f"{folder}: {found.kind} files hold one input, the model has {len(inputs)}, "
+            f"{found.folder}: {found.kind} files hold one input, the model has {len(inputs)}, "
             f"{quoted(spec.name for spec in inputs)}; give .npz files with an array for each"
         )
     if found.kind == "npy":
-        return FileFolder(found, inputs[0], _load)
-    colour = images.get(inputs[0].name)
-    if colour is None or decode is None:
-        raise DataError(
-            f"{folder}: holds pictures, but input '{inputs[0].name}' is not declared as one; "
-            "declare its preprocessing with --pipeline"
-        )
-    return FileFolder(found, inputs[0], lambda path: _picture(path, colour, decode))
+        return _load
+    for reader in readers:
+        if isinstance(reader, FileReader) and reader.kind == found.kind and reader.input == inputs[0].name:
+            return reader
+    raise DataError(
+        f"{found.folder}: holds {found.kind} files, but input '{inputs[0].name}' is not declared to be read from such; "
+        "declare its preprocessing with --pipeline"
+    )
 
 
 class NpzFolder:
@@ -153,7 +174,8 @@ class FileFolder:
         """The samples of these indexes."""
         for index in range(self.count()) if wanted is None else wanted:
             path, label = self._listing.files[index]
-            yield Record({self._spec.name: self._fitted(self._load(path), path)}, label, f"{path}, sample {index}")
+            feeds = {self._spec.name: self._fitted(self._load(path), path)}
+            yield Record(feeds, label, f"{path}, sample {index}", None if self._listing.kind == "npy" else path)
 
     def fingerprint(self) -> str | None:
         """SHA-256 over the files' names and bytes."""
@@ -184,14 +206,14 @@ def _kind(folder: Path, files: Sequence[Path]) -> str:
     examples: dict[str, Path] = {}
     for file in files:
         suffix = file.suffix.lower()
-        kind = "pictures" if suffix in _PICTURES else suffix.removeprefix(".") or "files without a suffix"
+        kind = kind_of(file) or suffix.removeprefix(".") or "files without a suffix"
         examples.setdefault(kind, file)
     if len(examples) > 1:
         told = " and ".join(f"{kind} ({file.name})" for kind, file in examples.items())
         raise DataError(f"{folder}: expected files of one kind, got {told}; keep one kind there")
     (kind, example), *_ = examples.items()
-    if kind not in ("npz", "npy", "pictures"):
-        raise DataError(f"{folder}: expected .npz, .npy or picture files, got {example.name}")
+    if kind not in _KINDS:
+        raise DataError(f"{folder}: expected {_EXPECTED}, got {example.name}")
     return kind
 
 
@@ -205,13 +227,6 @@ def _load(path: Path) -> Array:
         array.close()
         raise DataError(f"{path} is an .npz by its content; rename it")
     return array
-
-
-def _picture(path: Path, colour: str, decode: Decode) -> Array:
-    try:
-        return decode(path, colour)
-    except (OSError, ValueError, EdgeonnxError) as error:
-        raise DataError(f"{path} can't be read as a picture: {error}; remove or repair it") from error
 
 
 def _fingerprint(found: Listing) -> str:

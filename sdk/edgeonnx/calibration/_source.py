@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -22,11 +23,13 @@ class Record:
         feeds: input name -> array, shaped as the model takes it.
         label: the class it belongs to, None if the source gives none.
         where: file and place, for messages.
+        file: the picture, recording or text that is this sample and no other; None where there is none.
     """
 
     feeds: Feeds
     label: int | None
     where: str
+    file: Path | None = None
 
 
 class Source(Protocol):

@@ -21,8 +21,8 @@ from edgeonnx.errors import OutputError
 from edgeonnx.files import cache_folder, replacing
 from edgeonnx.model import Model
 
-# To be raised when the same inputs come to give other ranges.
-_FORMAT = 1
+# To be raised when the same inputs come to give other ranges, or what is kept of them changes.
+_FORMAT = 2
 _FILES = 200
 _SECONDS = 3.0
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeonnx.baseline import Baselines
 from edgeonnx.calibration.entrance import Entrance, entrances
 from edgeonnx.calibration.suspicions import DataWarning, Picture, far_outside, of_picture
 from edgeonnx.model import Model
@@ -27,9 +28,13 @@ class DataHealth:
 
     Args:
         model: the float model they are for.
+
+    Attributes:
+        baselines: what the samples look like at each input.
     """
 
     def __init__(self, model: Model) -> None:
+        self.baselines = Baselines(model.inputs)
         self._entrances: Mapping[str, Entrance] = {entrance.name: entrance for entrance in entrances(model)}
         self._samples = 0
         self._digests: list[str] = []
@@ -41,6 +46,7 @@ class DataHealth:
     def observe(self, feeds: Mapping[str, np.ndarray]) -> None:
         """Look at one sample: input name -> array."""
         self._samples += 1
+        self.baselines.observe(feeds)
         if self._samples > _REMEMBERED:
             return
         self._digests.append(_digest(feeds))
@@ -61,6 +67,7 @@ class DataHealth:
     def state(self) -> dict[str, Any]:
         """All it has seen, as JSON has it."""
         return {
+            "baselines": self.baselines.state(),
             "samples": self._samples,
             "digests": self._digests,
             "means": self._means,
@@ -71,6 +78,7 @@ class DataHealth:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`, as if it had seen that."""
+        self.baselines.restore(state["baselines"])
         self._samples, self._digests = state["samples"], list(state["digests"])
         self._means, self._peaks = dict(state["means"]), dict(state["peaks"])
         self._constant = dict(state["constant"])

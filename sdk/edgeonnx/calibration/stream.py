@@ -12,7 +12,7 @@ from edgeonnx.calibration.plan import Plan
 from edgeonnx.calibration.probes import Probes
 from edgeonnx.calibration.shapes import shapes_for
 from edgeonnx.errors import DataError
-from edgeonnx.model import Model, first_line
+from edgeonnx.model import Model, explained
 from edgeonnx.ranges import Ranges
 
 # From which sample on -> the samples from there, in order.
@@ -158,7 +158,7 @@ class _Stream:
                 found.append(probes.run(feed, self._turn))
             except Exception as error:  # onnxruntime's exception types are private and many
                 hint = self._layout_hint(feed)
-                message = f"calibration sample {index}: the model does not run: {first_line(error)}{hint}"
+                message = f"calibration sample {index}: the model does not run: {explained(error)}{hint}"
                 raise DataError(message) from error
         return found
 

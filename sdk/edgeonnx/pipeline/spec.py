@@ -4,111 +4,94 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from edgeonnx import data
 from edgeonnx.errors import PipelineError
+from edgeonnx.pipeline.inputs import InputKind
+from edgeonnx.pipeline.outputs import OutputKind
+from edgeonnx.pipeline.part import Part
+from edgeonnx.schema import first_problem, parts, tag
 
-_CHANNELS = {"grey": 1, "rgb": 3, "bgr": 3}
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Resize(_Part):
-    """Bring a picture to a fixed size, not keeping its aspect.
-
-    Attributes:
-        height: rows of the result.
-        width: columns of the result.
-        interpolation: `bilinear` (half-pixel centres, no antialias) or `nearest`.
-    """
-
-    height: int = Field(ge=1)
-    width: int = Field(ge=1)
-    interpolation: Literal["bilinear", "nearest"] = "bilinear"
+# The sources that need no `type`: those named as one.
+_KINDS = tuple(str(tag(part)) for part in parts(InputKind))
+_UNTYPED = "; only a source named as its type, as in [input.image], needs none"
 
 
-class Normalize(_Part):
-    """(pixel / scale - mean) / std, each channel with its own mean and std.
-
-    Attributes:
-        scale: what pixels are divided by first; 255 brings them to 0..1.
-        mean: one number, or one a channel.
-        std: one number, or one a channel.
-    """
-
-    scale: float = Field(default=1.0, gt=0)
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-
-
-class ImageInput(_Part):
-    """From a picture, H x W x C uint8, to one of the model's inputs.
-
-    Attributes:
-        color: `grey` (C = 1), `rgb` or `bgr` (C = 3): what the model was trained on.
-        resize: to which size; absent, pictures must come in the model's own.
-        normalize: how pixels become numbers.
-        layout: order of the model's axes.
-    """
-
-    color: Literal["grey", "rgb", "bgr"] = "rgb"
-    resize: Resize | None = None
-    normalize: Normalize = Normalize()
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
-
-    @property
-    def channels(self) -> int:
-        """Number of channels of the picture."""
-        return _CHANNELS[self.color]
-
-    @model_validator(mode="after")
-    def _one_value_a_channel(self) -> "ImageInput":
-        for name in ("mean", "std"):
-            values = getattr(self.normalize, name)
-            if len(values) not in (1, self.channels):
-                raise ValueError(f"normalize.{name}: expected 1 or {self.channels} numbers for {self.color}")
-        if 0.0 in self.normalize.std:
-            raise ValueError("normalize.std: expected numbers other than 0")
-        return self
-
-
-class ClassificationOutput(_Part):
-    """How to read a classifier's scores.
-
-    Attributes:
-        type: `classification`.
-        scores: the model's output that holds them; may be left out where there is only one.
-        activation: `softmax` turns logits into probabilities; `none` for models that end in it.
-        top_k: how many classes to report.
-    """
-
-    type: Literal["classification"] = "classification"
-    scores: str | None = None
-    activation: Literal["softmax", "none"] = "none"
-    top_k: int = Field(default=5, ge=1)
-
-
-class PipelineSpec(_Part):
+class PipelineSpec(Part):
     """Pre- and postprocessing of one model.
 
+    Parts that name files (a vocabulary, anchors) look for them in the folder of the spec's file, or, where it is
+    made in Python, in the working directory.
+
     Attributes:
-        input: name of the model's input -> how a picture becomes it; other inputs are fed as they are.
-        output: how to read the outputs.
+        input: name of a source, as the device will feed it -> how it becomes one or several of the model's inputs.
+            A source's `type` may be left out where its name is that of a type: `[input.image]`. Inputs of the model
+            that no source becomes are fed as they are.
+        output: how the model's outputs become a result.
+        state: of a recurrent model: input -> the output whose value it takes in the next run; zeros in the first.
     """
 
-    input: dict[str, ImageInput] = Field(default_factory=dict)
-    output: ClassificationOutput | None = None
+    input: dict[str, Annotated[InputKind, Field(discriminator="type")]] = Field(default_factory=dict)
+    output: Annotated[OutputKind, Field(discriminator="type")] | None = None
+    state: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _type_by_name(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("input"), dict):
+            return value
+        sources = {
+            name: {"type": name, **source} if name in _KINDS and isinstance(source, dict) else source
+            for name, source in value["input"].items()
+        }
+        return {**value, "input": sources}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """As of any part; and a source that is named as a type is of that type, any other says which."""
+        schema = super().__get_pydantic_json_schema__(core, handler)
+        sources = handler.resolve_ref_schema(schema)["properties"]["input"]
+        any_of = sources["additionalProperties"]
+        mapping = any_of["discriminator"]["mapping"]
+        sources["properties"] = {kind: {"$ref": reference} for kind, reference in mapping.items()}
+        any_of["required"] = ["type"]
+        return schema
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the spec's meaning: equal for files that differ in spelling alone."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def text(self) -> str:
+        """The whole spec as JSON, defaults written out; what a bundle carries."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+    @classmethod
+    def parse(cls, value: Any, where: str, folder: Path = Path()) -> Self:
+        """A spec from what TOML or JSON gave.
+
+        Args:
+            value: tables and values.
+            where: file name, begins the error.
+            folder: where files that it names are.
+
+        Raises:
+            PipelineError: it breaks the schema (field, expected and got).
+        """
+        try:
+            return cls.model_validate(value, context={"folder": folder})
+        except ValidationError as error:
+            problem = error.errors()[0]
+            untyped = (
+                problem["type"] == "union_tag_not_found" and problem["loc"][0] == "input" and len(problem["loc"]) == 2
+            )
+            hint = _UNTYPED if untyped else ""
+            raise PipelineError(f"{where}: {first_problem(error, cls)}{hint}") from error
 
 
 def load_pipeline(path: str | Path) -> PipelineSpec:
@@ -121,8 +104,7 @@ def load_pipeline(path: str | Path) -> PipelineSpec:
     if not path.is_file():
         raise PipelineError(f"{path}: no such file; expected a pipeline spec in TOML")
     try:
-        return PipelineSpec.model_validate(tomllib.loads(path.read_text("utf-8")))
+        value = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path} is not TOML: {error}") from error
-    except ValidationError as error:
-        raise PipelineError(f"{path}: {data.first_problem(error)}") from error
+    return PipelineSpec.parse(value, str(path), path.parent)
