@@ -24,7 +24,8 @@ def fashion(folder) -> Path:
     rng = np.random.default_rng(2)
     samples = [{"input": rng.integers(0, 256, (28, 28, 1)).astype(np.uint8)} for _ in range(3)]
     labels = ["Shirt", "Coat", "Ankle böot"]
-    return write_bundle(folder / "fashion.edge", picture_model(), samples, labels=labels, image="grey", runtime=True)
+    media = {"type": "image", "color": "grey"}
+    return write_bundle(folder / "fashion.edge", picture_model(), samples, labels=labels, media=media, runtime=True)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from edgeonnx.runtime._bundle import BUNDLE_MAIN, runtime_files
 DTYPES = {
     TensorProto.FLOAT: "float32",
     TensorProto.UINT8: "uint8",
+    TensorProto.INT16: "int16",
     TensorProto.INT64: "int64",
     TensorProto.BOOL: "bool",
     TensorProto.STRING: "str",
@@ -107,23 +108,43 @@ def specs(values: Any) -> list[dict[str, Any]]:
     return found
 
 
+def variant_of(proto: onnx.ModelProto, name: str = "float32", file: str = "model.onnx") -> dict[str, Any]:
+    """A variant that any CPU may choose, exact in every output."""
+    return {
+        "name": name,
+        "file": file,
+        "precision": "float32",
+        "opset": 17,
+        "ir_version": 8,
+        "minimum": "1.19",
+        "features": [],
+        "graph_optimization": "all",
+        "tolerance": {value.name: {"atol": 0.0, "rtol": 0.0} for value in proto.graph.output},
+        "weights": [],
+    }
+
+
 def manifest_of(proto: onnx.ModelProto, entries: dict[str, bytes], samples: int) -> dict[str, Any]:
     return {
-        "schema": 1,
+        "schema": 2,
         "name": "test",
         "version": "1",
         "target": "desktop",
         "created_with": {"edgeonnx": "0.1.0"},
         "onnxruntime": {"minimum": "1.18", "tested": ort.__version__},
-        "model": {"file": "model.onnx", "precision": "float32", "opset": 17, "ir_version": 8},
+        "extensions": None,
+        "variants": [variant_of(proto)],
         "inputs": specs(proto.graph.input),
-        "outputs": [{**spec, "atol": 0.0, "rtol": 0.0} for spec in specs(proto.graph.output)],
+        "outputs": specs(proto.graph.output),
         "result": None,
+        "stream": None,
+        "pipeline": None,
+        "health": None,
         "session": {
             "providers": [{"name": "CPUExecutionProvider", "options": {}}],
             "intra_op_threads": 1,
             "inter_op_threads": 1,
-            "graph_optimization": "all",
+            "memory": "fast",
             "config": {"session.intra_op.allow_spinning": "0"},
         },
         "golden": {"samples": samples, "origin": "generated"},
@@ -140,7 +161,7 @@ def write_bundle(
     samples: list[dict[str, Any]] = [],  # noqa: B006  never altered
     *,
     labels: list[str] | None = None,
-    image: str | None = None,
+    media: dict[str, Any] | None = None,
     runtime: bool = False,
     change: Any = None,
 ) -> Path:
@@ -156,13 +177,18 @@ def write_bundle(
     for i, inputs in enumerate(samples):
         entries.update({f"golden/{i}/input{j}.npy": npy(inputs[name]) for j, name in enumerate(names)})
         outputs = golden_outputs(proto, inputs)
-        entries.update({f"golden/{i}/output{j}.npy": npy(output) for j, output in enumerate(outputs)})
+        entries.update({f"golden/{i}/float32/output{j}.npy": npy(output) for j, output in enumerate(outputs)})
     manifest = manifest_of(proto, entries, len(samples))
     if labels:
         output = proto.graph.output[0].name
-        manifest["result"] = {"type": "classification", "output": output, "labels": "labels.txt", "top_k": 2}
-    if image:
-        manifest["inputs"][0]["image"] = image
+        manifest["result"] = {
+            "type": "classification",
+            "outputs": {"scores": output},
+            "labels": "labels.txt",
+            "top_k": 2,
+        }
+    if media:
+        manifest["inputs"][0]["media"] = media
     if change:
         change(manifest, entries)
     write_zip(path, {"manifest.json": dump(manifest), **entries})

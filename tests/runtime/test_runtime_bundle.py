@@ -1,8 +1,13 @@
 import json
+import os
+import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from runtime_bundles import add_model, dump, write_bundle, write_zip
 
 from edgeonnx.runtime import BundleError, load
@@ -112,7 +117,10 @@ def test_names_that_lead_out(tmp_path, name):
         (b"[" * 100_000, "manifest.json is not JSON"),
         (b"[]", "the whole: expected an object"),
         (b'{"schema": NaN}', "manifest.json is not JSON: NaN"),
-        (b'{"schema": 2}', "manifest.json is of schema 2, this runtime knows 1; pip install -U edgeonnx-runtime"),
+        (b'{"schema": 1}', "manifest.json is of schema 1, this runtime knows 2; package the model again"),
+        (b'{"schema": 3}', "manifest.json is of schema 3, this runtime knows 2; pip install -U edgeonnx-runtime"),
+        (b'{"schema": ' + b"9" * 10_000 + b"}", "manifest.json is not JSON: "),
+        (b'{"a": ' * 50_000, "manifest.json is not JSON"),
     ],
 )
 def test_a_bad_manifest(tmp_path, data, message):
@@ -128,7 +136,7 @@ def outcome(path, expected) -> bool:
         assert "\n" not in str(error)
         return True
     assert bundle.manifest == expected.manifest
-    assert bundle._entries == expected._entries
+    assert all(bundle.read(name) == expected.read(name) for name in expected.manifest.files)
     return False
 
 
@@ -187,3 +195,109 @@ def test_the_manifest_can_not_vouch_for_itself(add_bundle, tmp_path):
     manifest["files"]["manifest.json"] = {"bytes": 1, "sha256": "x"}
     write_zip(tmp_path / "a.edge", {**entries, "manifest.json": dump(manifest)})
     assert "manifest.json is in the manifest" in refuse(tmp_path / "a.edge")
+
+
+def end_of(data: bytes) -> int:
+    return data.rindex(b"PK\5\6")
+
+
+def first_record(data: bytes) -> int:
+    return data.index(b"PK\1\2")
+
+
+def altered(path, tmp_path, at, layout, *values):
+    """The bundle with fields of its zip overwritten at an offset."""
+    data = bytearray(path.read_bytes())
+    struct.pack_into(layout, data, at(data), *values)
+    (tmp_path / "a.edge").write_bytes(data)
+    return tmp_path / "a.edge"
+
+
+TERABYTE_32 = 0xFFFFFFFE
+
+
+@pytest.mark.parametrize(
+    ("at", "layout", "values", "message"),
+    [
+        pytest.param(lambda d: first_record(d) + 20, "<2L", (TERABYTE_32,) * 2, "differ", id="a size of 4 GiB"),
+        pytest.param(lambda d: first_record(d) + 20, "<2L", (0xFFFFFFFF,) * 2, "differ", id="zip64 size"),
+        pytest.param(lambda d: first_record(d) + 42, "<L", (1 << 31,), "expected to begin at byte", id="far offset"),
+        pytest.param(lambda d: first_record(d) + 42, "<L", (1,), "expected to begin at byte 0, got 1", id="overlap"),
+        pytest.param(lambda d: first_record(d) + 10, "<H", (8,), "compressed, expected stored", id="deflated"),
+        pytest.param(lambda d: first_record(d) + 8, "<H", (1,), "compressed, expected stored", id="encrypted"),
+        pytest.param(lambda d: first_record(d) + 16, "<L", (1,), "its header and the directory differ", id="crc"),
+        pytest.param(lambda d: first_record(d) + 28, "<H", (60000,), "its directory is cut short", id="long name"),
+        pytest.param(lambda d: 18, "<2L", (5, 5), "its header and the directory differ", id="local size"),
+        pytest.param(lambda d: 26, "<H", (60000,), "its header and the directory differ", id="local name"),
+        pytest.param(lambda d: 28, "<H", (60000,), "is cut short", id="local extra"),
+        pytest.param(lambda d: end_of(d) + 8, "<2H", (65534,) * 2, "should hold 65534 entries", id="many entries"),
+        pytest.param(lambda d: end_of(d) + 8, "<2H", (0xFFFF,) * 2, "Zip64", id="zip64 count"),
+        pytest.param(lambda d: end_of(d) + 12, "<2L", (0, 0xFFFFFFFF), "Zip64", id="zip64 offset"),
+        pytest.param(lambda d: end_of(d) + 12, "<L", (TERABYTE_32,), "contradicts itself", id="large directory"),
+        pytest.param(lambda d: end_of(d) + 16, "<L", (TERABYTE_32,), "contradicts itself", id="directory elsewhere"),
+        pytest.param(lambda d: end_of(d) + 4, "<H", (3,), "contradicts itself", id="several disks"),
+        pytest.param(lambda d: end_of(d) + 20, "<H", (9,), "contradicts itself", id="comment"),
+    ],
+)
+def test_a_zip_that_lies(add_bundle, tmp_path, at, layout, values, message):
+    path = altered(add_bundle, tmp_path, at, layout, *values)
+    tracemalloc.start()
+    try:
+        assert message in refuse(path, verify=False)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_bytes_that_belong_to_no_entry(add_bundle, tmp_path):
+    data = add_bundle.read_bytes()
+    end = end_of(data)
+    directory = struct.unpack_from("<L", data, end + 16)[0]
+    padded = bytearray(data[:directory] + b"hidden" + data[directory:])
+    struct.pack_into("<L", padded, end + 6 + 16, directory + 6)
+    (tmp_path / "a.edge").write_bytes(padded)
+    assert "6 bytes that belong to no entry" in refuse(tmp_path / "a.edge")
+
+
+def test_a_sparse_file_of_a_terabyte(add_bundle, tmp_path):
+    path = tmp_path / "a.edge"
+    path.write_bytes(add_bundle.read_bytes())
+    try:
+        os.truncate(path, 1 << 40)
+    except OSError:
+        pytest.skip("this file system has no files of that size")
+    assert "its directory is missing" in refuse(path)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_fuzzed_archives_are_refused_or_unchanged(add_bundle, tmp_path_factory, data):
+    """Runs of bytes replaced, moved and taken out anywhere."""
+    whole, expected = add_bundle.read_bytes(), open_bundle(add_bundle)
+    start = data.draw(st.integers(0, len(whole)))
+    stop = data.draw(st.integers(start, min(len(whole), start + 64)))
+    new = data.draw(st.binary(max_size=64) | st.just(whole[-64:]) | st.just(b"PK\5\6" + bytes(18)))
+    path = tmp_path_factory.getbasetemp() / "fuzzed.edge"
+    path.write_bytes(whole[:start] + new + whole[stop:])
+    outcome(path, expected)
+
+
+def test_a_file_that_is_cut_after_it_was_opened(add_bundle, tmp_path):
+    path = tmp_path / "a.edge"
+    path.write_bytes(add_bundle.read_bytes())
+    bundle = open_bundle(path)
+    os.truncate(path, 100)
+    with pytest.raises(BundleError, match=r"a\.edge: model\.onnx is cut short"):
+        bundle.read("model.onnx")
+    with pytest.raises(BundleError, match="does not match its hash"):
+        bundle.verify()
+    path.unlink()
+    with pytest.raises(BundleError, match="can't be read: No such file"):
+        bundle.verify()
+
+
+def test_python_reads_it_too(add_bundle):
+    bundle = open_bundle(add_bundle)
+    with zipfile.ZipFile(add_bundle) as archive:
+        assert archive.testzip() is None
+        assert all(archive.read(name) == bundle.read(name) for name in archive.namelist())

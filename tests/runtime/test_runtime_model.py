@@ -1,6 +1,7 @@
 import threading
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto
@@ -15,12 +16,25 @@ def test_the_public_names_are_these():
     assert er.__all__ == [
         "BundleError",
         "Classification",
+        "Detected",
+        "Detection",
         "DeviceError",
         "EdgeonnxError",
+        "Embedding",
         "Guess",
+        "HealthReport",
+        "Heard",
         "InputError",
+        "InputHealth",
+        "InputHealthWarning",
+        "Listener",
         "Model",
+        "Segmentation",
         "SelftestError",
+        "Share",
+        "SignatureError",
+        "Stats",
+        "Timing",
         "__version__",
         "load",
     ]
@@ -125,8 +139,50 @@ def test_what_onnxruntime_refuses_is_an_input_error(add):
     refuse(lambda: add.run({"a": ones(2), "b": ones(3)}), "onnxruntime could not run these inputs: ")
 
 
-def test_nan_goes_through(add):
-    assert np.isnan(add.run({"a": ones() * np.nan, "b": ones()})["total"]).all()
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_refused(tmp_path, kind, value):
+    path = write_bundle(tmp_path / "a.edge", identity_model(kind, ["n", 3]))
+    model = er.load(path)
+    x = np.ones((4, 3), np.float32 if kind == TensorProto.FLOAT else np.float16)
+    x[0, 0], x[1, 1] = -x[0, 0], np.finfo(x.dtype).max  # whose square overflows, and is a number
+    np.testing.assert_array_equal(model(x)["y"], x)
+    x[2, 1] = x[3, 0] = value
+    refuse(lambda: model(x), "input x: expected finite numbers, got 2 of 12", f"the first {value} at [2, 1]")
+    refuse(lambda: model(np.asfortranarray(x)), "got 2 of 12", f"the first {value} at [2, 1]")
+    np.testing.assert_array_equal(er.load(path, check_values=False)(x)["y"], x)
+
+
+def test_an_empty_input_and_a_scalar_have_values_too(tmp_path):
+    model = er.load(write_bundle(tmp_path / "a.edge", identity_model(TensorProto.FLOAT, ["n"])))
+    assert model(np.zeros(0, np.float32))["y"].shape == (0,)
+    scalar = er.load(write_bundle(tmp_path / "b.edge", identity_model(TensorProto.FLOAT, [])))
+    refuse(lambda: scalar(np.array(np.nan, np.float32)), "got 1 of 1 that are not, the first nan;")
+
+
+def may_miss(manifest, _):
+    manifest["inputs"][0]["missing"] = True
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16])
+def test_nan_stands_for_what_is_missing_where_the_bundle_says_so(tmp_path, kind):
+    model = er.load(write_bundle(tmp_path / "a.edge", identity_model(kind, [3]), change=may_miss))
+    x = np.array([1, np.nan, 2], np.float32 if kind == TensorProto.FLOAT else np.float16)
+    np.testing.assert_array_equal(model(x)["y"], x)
+    x[2] = np.inf
+    refuse(lambda: model(x), "got 1 of 3 that are not, the first inf at [2]")
+
+
+def test_nan_in_a_table_stands_for_what_is_missing(tmp_path):
+    media = {"type": "table", "columns": ["age", "height"]}
+    proto = identity_model(TensorProto.FLOAT, [1, 2])
+    model = er.load(write_bundle(tmp_path / "a.edge", proto, media=media, change=may_miss))
+    np.testing.assert_array_equal(model({"age": 3, "height": None})["y"], np.array([[3, np.nan]], np.float32))
+    np.testing.assert_array_equal(model({"x": np.ones((1, 2), np.float32)})["y"], np.ones((1, 2), np.float32))
+    np.testing.assert_array_equal(model(np.ones((1, 2), np.float32))["y"], np.ones((1, 2), np.float32))
+    refuse(lambda: model({"age": 3, "hight": 2}), "hight")
+    (tmp_path / "row.csv").write_text("height,age\n2,3\n")
+    np.testing.assert_array_equal(model(tmp_path / "row.csv")["y"], np.array([[3, 2]], np.float32))
 
 
 def test_strings_booleans_integers_and_a_scalar(tmp_path):
@@ -184,7 +240,7 @@ def test_classification(clothes):
 def scores_model(folder, kind, shape, **options):
     def change(manifest, entries):
         labels = options.get("labels")
-        manifest["result"] = {"type": "classification", "output": "y", "labels": labels, "top_k": 5}
+        manifest["result"] = {"type": "classification", "outputs": {"scores": "y"}, "labels": labels, "top_k": 5}
         if labels:
             entries[labels] = options["text"]
             size = len(options["text"])
@@ -212,7 +268,8 @@ def test_classification_of_a_batch_says_run(tmp_path):
 
 def test_classification_of_a_scalar_or_nan(tmp_path):
     refuse(lambda: scores_model(tmp_path, TensorProto.FLOAT, [])(np.array(1, np.float32)), "scores of 1 sample")
-    refuse(lambda: scores_model(tmp_path, TensorProto.FLOAT, [3])(np.array([0, np.nan, 1], np.float32)), "NaN")
+    outputs = {"y": np.array([0, np.nan, 1], np.float32)}
+    refuse(lambda: scores_model(tmp_path, TensorProto.FLOAT, [3]).read(outputs), "NaN")
 
 
 def test_labels(tmp_path):
@@ -238,7 +295,7 @@ def test_a_picture_by_path(clothes, picture):
 
 @pytest.mark.parametrize("image", ["rgb", "bgr"])
 def test_colour_pictures(tmp_path, picture, image):
-    model = er.load(write_bundle(tmp_path / "c.edge", picture_model(3), image=image))
+    model = er.load(write_bundle(tmp_path / "c.edge", picture_model(3), media={"type": "image", "color": image}))
     rgb = np.asarray(Image.open(picture))
     x = rgb if image == "rgb" else np.ascontiguousarray(rgb[:, :, ::-1])
     np.testing.assert_array_equal(model(picture)["logits"], golden_outputs(picture_model(3), {"input": x})[0])
@@ -258,13 +315,15 @@ def test_an_array_by_path(clothes, tmp_path):
 
 
 def test_a_picture_of_the_wrong_size(tmp_path, picture):
-    model = er.load(write_bundle(tmp_path / "c.edge", picture_model(1, 20, 28), image="grey"))
+    model = er.load(
+        write_bundle(tmp_path / "c.edge", picture_model(1, 20, 28), media={"type": "image", "color": "grey"})
+    )
     refuse(lambda: model(picture), "shirt.png: expected a picture 28 pixels wide, got 30")
 
 
 def test_a_picture_where_none_is_taken(tmp_path, picture):
     model = er.load(write_bundle(tmp_path / "c.edge", picture_model()))
-    refuse(lambda: model(picture), "the bundle was packaged without picture preprocessing")
+    refuse(lambda: model(picture), "the bundle was packaged without preprocessing of files")
 
 
 def test_a_jpeg(clothes, picture, tmp_path):
@@ -272,3 +331,23 @@ def test_a_jpeg(clothes, picture, tmp_path):
     refuse(lambda: clothes(tmp_path / "x.jpg"), "x.jpg is a JPEG; this runtime reads PNG: decode it yourself")
     refuse(lambda: clothes(tmp_path / "none.png"), "none.png: No such file")
     refuse(lambda: clothes(tmp_path), "Is a directory")
+
+
+def test_a_picture_without_pixels_is_refused(tmp_path):
+    media = {"type": "image", "color": "rgb"}
+    proto = identity_model(TensorProto.UINT8, ["height", "width", 3])
+    model = er.load(write_bundle(tmp_path / "a.edge", proto, media=media))
+    refuse(lambda: model(np.zeros((0, 5, 3), np.uint8)), "input x: expected a picture, got one without pixels")
+
+
+def test_a_node_may_say_why_it_fails_and_nothing_is_written_beside_the_error(tmp_path, capfd):
+    proto = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (int64[N] i) => (float[N] y) '
+        "<float[2] t = {1, 2}> { y = Gather(t, i) }"
+    )
+    proto.graph.node[0].name = "pipeline.input.row.7: column grade holds none of its words"
+    model = er.load(write_bundle(tmp_path / "a.edge", proto))
+    with pytest.raises(er.InputError) as caught:
+        model(np.array([7]))
+    assert str(caught.value) == "column grade holds none of its words"
+    assert capfd.readouterr().err == ""

@@ -8,7 +8,7 @@ from runtime_bundles import add_model, identity_model, kinds_model, npy, write_b
 
 from edgeonnx.runtime import BundleError, InputError, SelftestError, load
 from edgeonnx.runtime._bench import bench
-from edgeonnx.runtime._manifest import OutputSpec
+from edgeonnx.runtime._manifest import Tolerance
 from edgeonnx.runtime._selftest import compare_golden, selftest, worst_element
 
 
@@ -18,7 +18,7 @@ def replaced(path, proto, samples, name, data, **tolerance):
     def change(manifest, entries):
         entries[name] = data
         manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        manifest["outputs"][0].update(tolerance)
+        next(iter(manifest["variants"][0]["tolerance"].values())).update(tolerance)
 
     return write_bundle(path, proto, samples, change=change)
 
@@ -44,7 +44,7 @@ def test_strings_booleans_and_integers_pass(tmp_path):
 def test_a_difference_is_told_with_its_place(tmp_path):
     path = tmp_path / "a.edge"
     model = load(
-        replaced(path, IDENTITY, SAMPLES, "golden/1/output0.npy", npy(np.array([2.5, 1], np.float32)), atol=0.1)
+        replaced(path, IDENTITY, SAMPLES, "golden/1/float32/output0.npy", npy(np.array([2.5, 1], np.float32)), atol=0.1)
     )
     report = compare_golden(model)
     assert not report.ok
@@ -58,15 +58,17 @@ def test_a_difference_is_told_with_its_place(tmp_path):
 def test_the_tolerance_counts(tmp_path):
     path = tmp_path / "a.edge"
     golden = npy(np.array([2.5, 1], np.float32))
-    assert selftest(load(replaced(path, IDENTITY, SAMPLES, "golden/1/output0.npy", golden, atol=0.5))).ok
-    assert selftest(load(replaced(path, IDENTITY, SAMPLES, "golden/1/output0.npy", golden, rtol=0.2))).ok
-    assert not compare_golden(load(replaced(path, IDENTITY, SAMPLES, "golden/1/output0.npy", golden, rtol=0.19))).ok
+    assert selftest(load(replaced(path, IDENTITY, SAMPLES, "golden/1/float32/output0.npy", golden, atol=0.5))).ok
+    assert selftest(load(replaced(path, IDENTITY, SAMPLES, "golden/1/float32/output0.npy", golden, rtol=0.2))).ok
+    assert not compare_golden(
+        load(replaced(path, IDENTITY, SAMPLES, "golden/1/float32/output0.npy", golden, rtol=0.19))
+    ).ok
 
 
 @pytest.mark.parametrize("data", [b"junk", npy(np.array(["a"]))[:-1]])
 def test_a_golden_file_that_is_no_npy_is_a_bundle_error(tmp_path, data):
-    model = load(replaced(tmp_path / "a.edge", IDENTITY, SAMPLES, "golden/0/output0.npy", data))
-    with pytest.raises(BundleError, match=r"a\.edge: golden/0/output0\.npy is not a readable \.npy"):
+    model = load(replaced(tmp_path / "a.edge", IDENTITY, SAMPLES, "golden/0/float32/output0.npy", data))
+    with pytest.raises(BundleError, match=r"a\.edge: golden/0/float32/output0\.npy is not a readable \.npy"):
         selftest(model)
 
 
@@ -109,21 +111,19 @@ INF, NAN = math.inf, math.nan
 )
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_worst_element(got, expected, dtype, difference, allowed):
-    spec = OutputSpec("y", "float32", (1,), atol=0.1, rtol=0.1)
-    result = worst_element(np.array(got, dtype), np.array(expected, dtype), spec)
+    result = worst_element(np.array(got, dtype), np.array(expected, dtype), Tolerance(0.1, 0.1))
     assert result == pytest.approx((difference, allowed))
 
 
 def test_large_integers_that_float64_holds_equal_differ():
-    spec = OutputSpec("y", "int64", (1,))
-    assert worst_element(np.array([2**62]), np.array([2**62 + 1]), spec) == (1.0, 0.0)
+    assert worst_element(np.array([2**62]), np.array([2**62 + 1]), Tolerance(0, 0)) == (1.0, 0.0)
 
 
 def test_another_shape_or_dtype_differs():
-    spec = OutputSpec("y", "float32", (1,), 0.1)
-    assert worst_element(np.zeros(2), np.zeros(3), spec) == (INF, 0.1)
-    assert worst_element(np.zeros(2), np.zeros((1, 2)), spec) == (INF, 0.1)
-    assert worst_element(np.zeros(2, np.float32), np.zeros(2), spec) == (INF, 0.1)
+    tolerance = Tolerance(0.1, 0)
+    assert worst_element(np.zeros(2), np.zeros(3), tolerance) == (INF, 0.1)
+    assert worst_element(np.zeros(2), np.zeros((1, 2)), tolerance) == (INF, 0.1)
+    assert worst_element(np.zeros(2, np.float32), np.zeros(2), tolerance) == (INF, 0.1)
 
 
 def test_bench(fashion):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto
-from runtime_bundles import add_model, identity_model, kinds_model, npy, write_bundle
+from onnx import TensorProto, helper
+from runtime_bundles import add_model, identity_model, kinds_model, model, npy, write_bundle
 
 from edgeonnx.runtime import load
 from edgeonnx.runtime.__main__ import main
@@ -33,7 +33,7 @@ def test_info(fashion):
     done = python(fashion, "info")
     assert (done.returncode, done.stderr) == (0, "")
     assert "test 1 for desktop" in done.stdout
-    assert "input  uint8 (height, width, 1), a grey picture" in done.stdout
+    assert "input  uint8 (height, width, 1), image" in done.stdout
     assert "classification from logits, labels in labels.txt" in done.stdout
     assert "3 samples, generated" in done.stdout
 
@@ -70,7 +70,9 @@ def test_run_json_and_output(fashion, picture, tmp_path):
 def test_selftest(fashion):
     done = python(fashion, "selftest")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "logits  difference 0, allowed 0: ok\nok (3 golden samples)\n"
+    assert (
+        done.stdout == "logits  difference 0, allowed 0: ok\nplacement: CPUExecutionProvider 6\nok (3 golden samples)\n"
+    )
     report = json.loads(python(fashion, "selftest", "--json").stdout)
     assert report["ok"] is True
     assert report["outputs"][0]["name"] == "logits"
@@ -80,8 +82,9 @@ def test_bench(fashion):
     done = python(fashion, "bench", "--runs", "5", "--warmup", "1", "--threads", "1", "--no-verify")
     assert (done.returncode, done.stderr) == (0, "")
     assert "over 5 runs" in done.stdout
-    report = json.loads(python(fashion, "bench", "--runs", "5", "--json").stdout)
-    assert report["runs"] == 5
+    report = json.loads(python(fashion, "bench", "--runs", "5", "--sessions", "2", "--json").stdout)
+    assert (report["runs"], report["sessions"]) == (5, 2)
+    assert report["per_second"] > 0
     assert 0 < report["median_us"] <= report["p95_us"]
 
 
@@ -99,7 +102,7 @@ def test_errors_are_one_line(fashion, tmp_path):
 def test_help_ends_in_examples(fashion):
     done = python(fashion, "--help")
     assert done.returncode == 0
-    assert done.stdout.rstrip().endswith("python fashion.edge bench --runs 1000 --threads 1 --json")
+    assert done.stdout.rstrip().endswith("python fashion.edge facts --json > facts.json")
     assert python("-m", "edgeonnx.runtime", "--version").stdout.startswith("edgeonnx-runtime 0.")
 
 
@@ -119,16 +122,16 @@ def test_differs_exits_1(tmp_path, capsys):
     def change(manifest, entries):
         import hashlib
 
-        data = npy(np.array([np.inf, 1], np.float32))
-        entries["golden/0/output0.npy"] = data
-        manifest["files"]["golden/0/output0.npy"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        name, data = "golden/0/float32/output0.npy", npy(np.array([np.inf, 1], np.float32))
+        entries[name] = data
+        manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
     sample = {"x": np.ones(2, np.float32)}
     path = write_bundle(tmp_path / "a.edge", identity_model(TensorProto.FLOAT, [2]), [sample], change=change)
     assert main([str(path), "selftest"]) == 1
     assert (
-        capsys.readouterr().out
-        == "y  difference inf, allowed 0: differs in golden sample 0\ndiffers (1 golden sample)\n"
+        capsys.readouterr().out == "y  difference inf, allowed 0: differs in golden sample 0\n"
+        "placement: CPUExecutionProvider 1\ndiffers (1 golden sample)\n"
     )
     assert main([str(path), "selftest", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["outputs"][0]["difference"] is None
@@ -200,7 +203,7 @@ def test_strings_and_odd_names_are_written(tmp_path, capsys):
     proto.graph.node[0].output[0] = "file"
     path = write_bundle(tmp_path / "a.edge", proto)
     feed = {"words": np.array(["ß", "long"]), "flags": np.array([True, False])}
-    feed |= {"ids": np.zeros((1, 0), np.int64), "scale": np.array(np.nan, np.float32)}
+    feed |= {"ids": np.zeros((1, 0), np.int64), "scale": np.array(2, np.float32)}
     np.savez(tmp_path / "x.npz", **feed)
     assert main([str(path), "run", str(tmp_path / "x.npz"), "--output", str(tmp_path / "out.npz")]) == 0
     assert "  file  str (2,)\n" in capsys.readouterr().out
@@ -208,7 +211,15 @@ def test_strings_and_odd_names_are_written(tmp_path, capsys):
         assert arrays["file"].tolist() == ["ß", "long"]
         assert arrays["ids_out"].shape == (1, 0)
     assert main([str(path), "run", str(tmp_path / "x.npz"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["outputs"]["scale_out"]["min"] is None
+    assert json.loads(capsys.readouterr().out)[0]["outputs"]["scale_out"]["min"] == 2
+
+
+def test_json_has_null_for_infinity(tmp_path, capsys):
+    value = (TensorProto.FLOAT, [2])
+    proto = model([helper.make_node("Log", ["x"], ["y"])], [("x", *value)], [("y", *value)])
+    np.save(tmp_path / "x.npy", np.array([0, 1], np.float32))
+    assert main([str(write_bundle(tmp_path / "a.edge", proto)), "run", str(tmp_path / "x.npy"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["outputs"]["y"]["min"] is None
 
 
 def test_output_keeps_what_was_there_when_it_fails(add_bundle, arrays, capsys, monkeypatch):

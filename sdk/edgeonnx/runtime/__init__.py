@@ -3,44 +3,70 @@
 import edgeonnx_runtime as er
 
 model = er.load("fashion.edge")
-model("shirt.png")                  # Classification, or a dict of outputs
+model("shirt.png")                  # Classification, Detection, ... or a dict of outputs
 model.run({"input": array})         # always a dict of outputs
+for result in model.stream(paths):  # reads, runs and finishes at the same time
+    ...
+model.health()                      # are these inputs still what it was calibrated on?
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._errors import BundleError, DeviceError, EdgeonnxError, InputError, SelftestError
+from ._errors import BundleError, DeviceError, EdgeonnxError, InputError, SelftestError, SignatureError
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from ._model import Model, load
-    from ._result import Classification, Guess
+    from ._health import HealthReport, InputHealth, InputHealthWarning
+    from ._listen import Heard, Listener
+    from ._load import load
+    from ._model import Model
+    from ._result import Classification, Detected, Detection, Embedding, Guess, Segmentation, Share
+    from ._stats import Stats, Timing
 
 __all__ = [
     "BundleError",
     "Classification",
+    "Detected",
+    "Detection",
     "DeviceError",
     "EdgeonnxError",
+    "Embedding",
     "Guess",
+    "HealthReport",
+    "Heard",
     "InputError",
+    "InputHealth",
+    "InputHealthWarning",
+    "Listener",
     "Model",
+    "Segmentation",
     "SelftestError",
+    "Share",
+    "SignatureError",
+    "Stats",
+    "Timing",
     "__version__",
     "load",
 ]
 
+# numpy and onnxruntime are imported when first asked for: the SDK shares the error tree, and its `edgeonnx --help`
+# should not wait for them.
+_MODULES = {
+    "_health": ("HealthReport", "InputHealth", "InputHealthWarning"),
+    "_listen": ("Heard", "Listener"),
+    "_load": ("load",),
+    "_model": ("Model",),
+    "_result": ("Classification", "Detected", "Detection", "Embedding", "Guess", "Segmentation", "Share"),
+    "_stats": ("Stats", "Timing"),
+}
+
 
 def __getattr__(name: str) -> object:
-    # numpy and onnxruntime are imported when first asked for: the SDK shares the error tree, and its
-    # `edgeonnx --help` should not wait for them.
-    if name in ("Model", "load"):
-        from . import _model
+    for module, names in _MODULES.items():
+        if name in names:
+            from importlib import import_module
 
-        return getattr(_model, name)
-    if name in ("Classification", "Guess"):
-        from . import _result
-
-        return getattr(_result, name)
+            return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ._errors import BundleError, first_line
+from ._errors import BundleError
+from ._zip import AGAIN, read_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import BinaryIO
-    from zipfile import ZipInfo
+    from collections.abc import Iterable, Mapping
+    from io import FileIO
 
     from ._manifest import Manifest
+    from ._zip import Place
 
 MANIFEST = "manifest.json"
 
@@ -23,56 +24,100 @@ sys.exit(main(bundle=sys.path[0]))
 """
 """The text of a bundle's `__main__.py`; Python puts the archive it was started with first on sys.path."""
 
-_AGAIN = "copy the bundle again"
+# Entries are hashed through a buffer of this size, so that checking a bundle takes no memory to speak of.
+_CHUNK = 1 << 18
+_LARGEST_MANIFEST = 16 << 20
 
 
 class Bundle:
-    """An opened bundle: its entries in memory, read once and verified.
+    """An opened bundle. Its entries stay in the file until they are read.
 
     Attributes:
-        path: where it was read from, absolute.
+        path: where it is, absolute.
         name: the file's name, which begins every error.
         manifest: the parsed manifest.json.
     """
 
-    def __init__(self, path: str, manifest: Manifest, entries: Mapping[str, bytes]) -> None:
+    def __init__(self, path: str, manifest: Manifest, places: Mapping[str, Place]) -> None:
         self.path = path
         self.name = os.path.basename(path)
         self.manifest = manifest
-        self._entries = entries
+        self._places = places
+
+    def place(self, name: str) -> Place:
+        """Where an entry's bytes are in the file. Raises BundleError when there is none of that name."""
+        if name not in self._places:
+            raise BundleError(f"{self.name}: there is no entry {name}; package the model again")
+        return self._places[name]
 
     def read(self, name: str) -> bytes:
-        """The bytes of an entry. Raises BundleError when there is none of that name."""
-        if name not in self._entries:
-            raise BundleError(f"{self.name}: there is no entry {name}; package the model again")
-        return self._entries[name]
+        """The bytes of an entry. Raises BundleError when there is none of that name, or the file has changed."""
+        place = self.place(name)
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(place.offset)
+                data = file.read(place.size)
+        except OSError as error:
+            raise BundleError(f"{self.name}: can't be read: {error.strerror or error}") from error
+        if len(data) < place.size:
+            raise BundleError(f"{self.name}: {name} is cut short; {AGAIN}")
+        return data
+
+    def verify(self, names: Iterable[str] | None = None) -> None:
+        """See that entries match their SHA-256; all of the manifest's, or those given.
+
+        Raises:
+            BundleError: one does not.
+        """
+        import hashlib  # 4 ms that `import edgeonnx_runtime` need not pay
+
+        buffer = memoryview(bytearray(_CHUNK))
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                for name in self.manifest.files if names is None else names:
+                    digest = hashlib.sha256()
+                    place = self.place(name)
+                    file.seek(place.offset)
+                    left = place.size
+                    while left:
+                        count = file.readinto(buffer[: min(left, _CHUNK)])
+                        if not count:
+                            break
+                        digest.update(buffer[:count])
+                        left -= count
+                    self._check_hash(name, digest.hexdigest())
+        except OSError as error:
+            raise BundleError(f"{self.name}: can't be read: {error.strerror or error}") from error
+
+    def _check_hash(self, name: str, got: str) -> None:
+        expected = self.manifest.files[name].sha256
+        if got != expected:
+            raise BundleError(
+                f"{self.name}: {name} does not match its hash: "
+                f"expected sha256 {expected[:12]}…, got {got[:12]}…; {AGAIN}"
+            )
 
 
 def open_bundle(path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
-    """Read a bundle whole, and check its entries against the manifest.
+    """Open a bundle, and check its entries against the manifest.
 
     Args:
         path: the `.edge` file.
         verify: False leaves the SHA-256 out; names and sizes are always checked.
 
     Raises:
-        BundleError: no such file, not a bundle, cut short, altered, or of a newer schema. Begins with the file's name.
+        BundleError: no such file, not a bundle, cut short, altered, or of another schema. Begins with the file's name.
     """
-    from ._manifest import Manifest  # its classes take 5 ms that `import edgeonnx_runtime` need not pay
-
     path = os.fspath(path)
     name = os.path.basename(path) or path
     try:
-        entries = _read_file(path)
-        if MANIFEST not in entries:
-            raise BundleError(f"{MANIFEST} is missing; this zip was not made by `edgeonnx package`")
-        manifest = Manifest.loads(entries[MANIFEST])
-        _check_sizes(entries, manifest)
-        if verify:
-            _check_hashes(entries, manifest)
+        manifest, places = _open(path)
     except BundleError as error:
         raise BundleError(f"{name}: {error}") from error
-    return Bundle(os.path.abspath(path), manifest, entries)
+    bundle = Bundle(os.path.abspath(path), manifest, places)
+    if verify:
+        bundle.verify()
+    return bundle
 
 
 def runtime_files() -> dict[str, bytes]:
@@ -86,71 +131,44 @@ def runtime_files() -> dict[str, bytes]:
     return files
 
 
-def _read_file(path: str) -> dict[str, bytes]:
-    """Every entry's name and bytes, of the archive at `path`."""
+def _open(path: str) -> tuple[Manifest, dict[str, Place]]:
     if os.path.isdir(path):
         raise BundleError("a folder, not a bundle; name the .edge file")
     try:
-        with open(path, "rb") as file:
-            return _read_entries(file)
+        with open(path, "rb", buffering=0) as file:
+            places = read_directory(file, os.fstat(file.fileno()).st_size)
+            manifest = _read_manifest(file, places)
     except FileNotFoundError as error:
         raise BundleError("no such file") from error
     except OSError as error:
         raise BundleError(f"can't be read: {error.strerror or error}") from error
+    _check_entries(places, manifest)
+    return manifest, places
 
 
-def _read_entries(file: BinaryIO) -> dict[str, bytes]:
-    from zipfile import ZipFile  # 10 ms that `import edgeonnx_runtime` need not pay
+def _read_manifest(file: FileIO, places: Mapping[str, Place]) -> Manifest:
+    from binascii import crc32
 
-    size = os.fstat(file.fileno()).st_size
-    if not size:
-        raise BundleError(f"empty; {_AGAIN}")
-    magic = file.read(4)
-    entries: dict[str, bytes] = {}
-    try:
-        with ZipFile(file) as archive:
-            for info in archive.infolist():
-                _check_entry(info, entries, size)
-                entries[info.filename] = archive.read(info)
-    except BundleError:
-        raise
-    except Exception as error:  # for damage zipfile raises seven types, among them struct.error and RuntimeError
-        if magic != b"PK\3\4":
-            raise BundleError("not a bundle; make one with `edgeonnx package`") from error
-        raise BundleError(f"cut short or damaged ({first_line(error)}); {_AGAIN}") from error
-    return entries
+    from ._manifest import Manifest  # its classes take milliseconds that `import edgeonnx_runtime` need not pay
+
+    if MANIFEST not in places:
+        raise BundleError(f"{MANIFEST} is missing; this zip was not made by `edgeonnx package`")
+    place = places[MANIFEST]
+    if place.size > _LARGEST_MANIFEST:
+        raise BundleError(f"{MANIFEST}: expected at most {_LARGEST_MANIFEST} bytes, got {place.size}; {AGAIN}")
+    file.seek(place.offset)
+    data = file.read(place.size)
+    if crc32(data) != place.crc:
+        raise BundleError(f"{MANIFEST} does not match its checksum; {AGAIN}")
+    return Manifest.loads(data)
 
 
-def _check_entry(info: ZipInfo, entries: Mapping[str, bytes], size: int) -> None:
-    """What must hold before an entry is read from an archive of `size` bytes."""
-    name = info.filename
-    if name in entries:
-        raise BundleError(f"{name} is in the archive twice; {_AGAIN}")
-    if name.startswith("/") or "\\" in name or ":" in name or any(part in ("", "..") for part in name.split("/")):
-        raise BundleError(f"{name!r} leads out of the archive; don't use this bundle")
-    if info.compress_type != 0 or info.compress_size != info.file_size:
-        raise BundleError(f"{name} is compressed, expected stored; don't zip a bundle anew, copy it")
-    if info.header_offset + info.file_size > size:  # before zipfile asks for memory that a false size names
-        raise BundleError(f"{name} is cut short; {_AGAIN}")
-
-
-def _check_sizes(entries: Mapping[str, bytes], manifest: Manifest) -> None:
+def _check_entries(places: Mapping[str, Place], manifest: Manifest) -> None:
     """The archive holds the manifest's files: none more, none less, each of its size."""
-    for name in sorted(set(entries) - set(manifest.files) - {MANIFEST}):
-        raise BundleError(f"{name} is not in the manifest; {_AGAIN}")
+    for name in sorted(set(places) - set(manifest.files) - {MANIFEST}):
+        raise BundleError(f"{name} is not in the manifest; {AGAIN}")
     for name, entry in manifest.files.items():
-        if name not in entries or name == MANIFEST:
-            raise BundleError(f"{name} is in the manifest but not in the archive; {_AGAIN}")
-        if len(entries[name]) != entry.bytes:
-            raise BundleError(f"{name}: expected {entry.bytes} bytes, got {len(entries[name])}; {_AGAIN}")
-
-
-def _check_hashes(entries: Mapping[str, bytes], manifest: Manifest) -> None:
-    import hashlib  # 4 ms, as above
-
-    for name, entry in manifest.files.items():
-        got = hashlib.sha256(entries[name]).hexdigest()
-        if got != entry.sha256:
-            raise BundleError(
-                f"{name} does not match its hash: expected sha256 {entry.sha256[:12]}…, got {got[:12]}…; {_AGAIN}"
-            )
+        if name not in places or name == MANIFEST:
+            raise BundleError(f"{name} is in the manifest but not in the archive; {AGAIN}")
+        if places[name].size != entry.bytes:
+            raise BundleError(f"{name}: expected {entry.bytes} bytes, got {places[name].size}; {AGAIN}")

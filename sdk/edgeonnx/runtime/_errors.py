@@ -2,6 +2,7 @@
 
 EdgeonnxError                 exit code 2: the caller gave something that can't be used
 ├── BundleError               the archive: cut short, altered, of a newer schema
+│   └── SignatureError        exit code 1: not signed with the key that was given, or altered since
 ├── InputError                an input: wrong name, shape, dtype, or a picture that can't be read
 ├── DeviceError               this machine: onnxruntime too old, a provider that is not there
 └── SelftestError             exit code 1: golden outputs differ on this device
@@ -16,6 +17,12 @@ class EdgeonnxError(Exception):
 
 class BundleError(EdgeonnxError):
     """The bundle is damaged, altered, or newer than this runtime."""
+
+
+class SignatureError(BundleError):
+    """The bundle is not signed, is signed with another key than the one given, or was altered since."""
+
+    exit_code = 1
 
 
 class InputError(EdgeonnxError):
@@ -36,3 +43,10 @@ def first_line(error: BaseException) -> str:
     """The first line of another library's error, to be put into one of ours."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def run_error(error: BaseException) -> str:
+    """Why onnxruntime could not run some inputs: the reason that ends the failing node's name, else what it says."""
+    line = first_line(error)
+    _, found, reason = line.partition("Name:'pipeline.")[2].partition("' Status Message")[0].partition(": ")
+    return reason if found else f"onnxruntime could not run these inputs: {line}"

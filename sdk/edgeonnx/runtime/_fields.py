@@ -11,7 +11,7 @@ from ._errors import BundleError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_WORDS = {str: "a string", int: "an integer", dict: "an object", list: "a list"}
+_WORDS = {str: "a string", int: "an integer", bool: "true or false", dict: "an object", list: "a list"}
 _NOTHING = object()
 
 
@@ -21,10 +21,11 @@ class Fields:
     Args:
         value: what json.loads gave for it.
         where: its place, as in `session.providers[0]`; empty for the whole manifest.
+        file: what it was read from; begins every error.
     """
 
-    def __init__(self, value: object, where: str = "") -> None:
-        self.where = where
+    def __init__(self, value: object, where: str = "", file: str = "manifest.json") -> None:
+        self.where, self.file = where, file
         if not isinstance(value, dict):
             raise self.error("", "an object", value)
         self._value: dict[str, Any] = value
@@ -33,7 +34,7 @@ class Fields:
         """The error for field `name`, which should have been `expected`."""
         shown = "nothing" if got is _NOTHING else repr(got)
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        return BundleError(f"manifest.json: {self._place(name) or 'the whole'}: expected {expected}, got {shown}")
+        return BundleError(f"{self.file}: {self._place(name) or 'the whole'}: expected {expected}, got {shown}")
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not null."""
@@ -64,12 +65,12 @@ class Fields:
 
     def child(self, name: str) -> Fields:
         """An object within this one."""
-        return Fields(self._get(name, dict), self._place(name))
+        return Fields(self._get(name, dict), self._place(name), self.file)
 
     def children(self, name: str) -> Iterator[Fields]:
         """The objects of a list."""
         for i, value in enumerate(self._get(name, list)):
-            yield Fields(value, self._place(f"{name}[{i}]"))
+            yield Fields(value, self._place(f"{name}[{i}]"), self.file)
 
     def items(self, name: str) -> Iterator[tuple[str, Fields]]:
         """The keys of an object whose values are objects, with those."""
@@ -77,10 +78,28 @@ class Fields:
         for key in child._value:
             yield key, child.child(key)
 
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        value: bool = self._get(name, bool)
+        return value
+
+    def strings(self, name: str) -> tuple[str, ...]:
+        """A list of strings."""
+        values: list[Any] = self._get(name, list)
+        for i, value in enumerate(values):
+            if not isinstance(value, str):
+                raise self.error(f"{name}[{i}]", "a string", value)
+        return tuple(values)
+
     def texts(self, name: str) -> Mapping[str, str]:
         """An object whose values are strings."""
         child = self.child(name)
         return MappingProxyType({key: child.text(key) for key in child._value})
+
+    def counts(self, name: str) -> Mapping[str, int]:
+        """An object whose values are integers of at least 0."""
+        child = self.child(name)
+        return MappingProxyType({key: child.integer(key) for key in child._value})
 
     def shape(self, name: str) -> tuple[int | str, ...]:
         """A list of integers of at least 0, and of strings for free dimensions."""

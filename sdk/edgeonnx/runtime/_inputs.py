@@ -1,4 +1,4 @@
-"""Inputs from files: pictures, .npy and .npz, one by one or as a command line names them."""
+"""Inputs from files: pictures, sounds, texts, rows, .npy and .npz, one by one or as a command line names them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def read_samples(arguments: Sequence[str], specs: Sequence[InputSpec]) -> Iterat
     """The samples that a command line names, each read when it is asked for.
 
     Args:
-        arguments: files: a picture or `.npy` is a sample of a model with one input, an `.npz` is a sample whose arrays
-            are named after the inputs. Or `name=file` pairs, which together make one sample.
+        arguments: files: an `.npz` is a sample whose arrays are named after the inputs, any other file is a sample of a
+            model with one input. Or `name=file` pairs, which together make one sample.
         specs: the manifest's inputs.
 
     Raises:
@@ -50,26 +50,93 @@ def read_samples(arguments: Sequence[str], specs: Sequence[InputSpec]) -> Iterat
             yield Sample(path, read_npz(path) if path.lower().endswith(".npz") else _read_only_input(specs, path))
 
 
-def read_input(spec: InputSpec, path: str | os.PathLike[str]) -> NDArray[Any]:
-    """The array for one input: from an `.npy` file as it is, or from a PNG where the input takes a picture.
+def as_array(spec: InputSpec, value: Any) -> NDArray[Any]:
+    """The array for one input.
 
-    Returns:
-        For a picture, H x W x C uint8 with the channels that `spec.image` names.
+    Args:
+        spec: the manifest's.
+        value: an array, which stays as it is; the path of a file; a text, where the input takes one (the path of its
+            file is a `pathlib.Path` there); the bytes of a JPEG or PNG file, where the graph decodes them.
 
     Raises:
-        InputError: the file can't be read, or the input takes no picture, or one of another size.
+        InputError: as `read_input`.
+    """
+    media = spec.media
+    if media is not None and media.type == "text" and isinstance(value, str):
+        from ._text import as_text
+
+        return as_text(value, f"input {spec.name}")
+    if media is not None and media.encoded and isinstance(value, (bytes, bytearray, memoryview)):
+        return check_encoded(bytes(value), f"input {spec.name}")
+    return read_input(spec, value) if isinstance(value, (str, os.PathLike)) else value
+
+
+def read_input(spec: InputSpec, path: str | os.PathLike[str]) -> NDArray[Any]:
+    """The array for one input: from an `.npy` file as it is, else from a file of what `spec.media` says.
+
+    Returns:
+        For a picture, H x W x C uint8 with the channels that the media names, from a PNG; or the bytes of a JPEG or PNG
+        file where the graph decodes them. For the rest see `read_audio`, `read_text` and `read_row`.
+
+    Raises:
+        InputError: the file can't be read, or the input takes arrays alone, or a picture of another size.
     """
     path = os.fspath(path)
+    media = spec.media
     if path.lower().endswith(".npy"):
         return parse_npy(_read(path), path)
-    if spec.image is None:
+    if media is None:
         raise InputError(
-            f"{path}: input {spec.name} takes an array, the bundle was packaged without picture preprocessing; "
+            f"{path}: input {spec.name} takes an array, the bundle was packaged without preprocessing of files; "
             f"give it an .npy file of dtype {spec.dtype}, or package the model with a pipeline"
         )
-    from ._png import decode_png  # and with it zlib, which a model without pictures need not import
+    # What reads one kind of file is imported with the first of its kind.
+    if media.type == "audio":
+        from ._wav import read_audio
 
-    picture = to_channels(decode_png(_read(path), path), spec.image)
+        return read_audio(path, spec)
+    if media.type == "text":
+        from ._text import read_text
+
+        return read_text(path, spec)
+    if media.type == "table":
+        from ._table import read_row
+
+        return read_row(path, [spec])[spec.name]
+    return check_encoded(_read(path), path) if media.encoded else _read_pixels(spec, media.color or "rgb", path)
+
+
+def check_encoded(data: bytes, name: str) -> NDArray[np.uint8]:
+    """The bytes of a JPEG or PNG file as an array, uint8, shape (bytes,), for a graph that decodes them.
+
+    They are looked over first: decoders may end the process, or show another picture, on what they do not expect.
+
+    Args:
+        data: the file's.
+        name: what errors call it.
+
+    Raises:
+        InputError: it is neither, damaged, cut short, too large, or of a kind that decoders misread.
+    """
+    from ._png import SIGNATURE, check_png, kind_of
+
+    if data.startswith(SIGNATURE):
+        check_png(data, name)
+    elif data.startswith(b"\xff\xd8"):
+        from ._jpeg import check_jpeg
+
+        check_jpeg(data, name)
+    else:
+        raise InputError(
+            f"{name}: expected a JPEG or PNG file, got {kind_of(data) or 'neither'}; save it as one of them"
+        )
+    return np.frombuffer(data, np.uint8)
+
+
+def _read_pixels(spec: InputSpec, color: str, path: str) -> NDArray[np.uint8]:
+    from ._png import decode_png
+
+    picture = to_channels(decode_png(_read(path), path), color)
     for what, expected, got in zip(("high", "wide"), spec.shape, picture.shape):
         if isinstance(expected, int) and expected != got:
             raise InputError(
@@ -88,25 +155,25 @@ def read_npz(path: str) -> dict[str, NDArray[Any]]:
         raise InputError(f"{path} is not a readable .npz file: {first_line(error)}") from error
 
 
-def to_channels(picture: NDArray[np.uint8], image: str) -> NDArray[np.uint8]:
-    """A picture with the channels that a manifest's `image` asks for.
+def to_channels(picture: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:
+    """A picture with the channels that a manifest's `color` asks for.
 
     Args:
         picture: H x W x C uint8; C = 1 is grey, C = 3 is RGB.
-        image: "grey" is ITU-R BT.601-2 luma, in the integer arithmetic of Pillow's `convert("L")`; "rgb" and "bgr"
+        color: "grey" is ITU-R BT.601-2 luma, in the integer arithmetic of Pillow's `convert("L")`; "rgb" and "bgr"
             repeat a grey picture.
 
     Returns:
         H x W x 1 or H x W x 3 uint8, contiguous.
     """
-    if image == "grey":
+    if color == "grey":
         if picture.shape[2] == 1:
             return picture
         red, green, blue = (picture[:, :, i].astype(np.uint32) for i in range(3))
         return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).astype(np.uint8)[:, :, None]
     if picture.shape[2] == 1:
         return np.repeat(picture, 3, axis=2)
-    return np.ascontiguousarray(picture[:, :, ::-1]) if image == "bgr" else picture
+    return np.ascontiguousarray(picture[:, :, ::-1]) if color == "bgr" else picture
 
 
 def parse_npy(data: bytes, name: str) -> NDArray[Any]:
@@ -120,6 +187,10 @@ def parse_npy(data: bytes, name: str) -> NDArray[Any]:
 
 
 def _read_only_input(specs: Sequence[InputSpec], path: str) -> dict[str, NDArray[Any]]:
+    if len(specs) > 1 and all(spec.media is not None and spec.media.type == "table" for spec in specs):
+        from ._table import read_row
+
+        return read_row(path, specs)  # numbers and categories of one row are two inputs
     if len(specs) != 1:
         names = ", ".join(spec.name for spec in specs)
         raise InputError(f"{path}: the model has {len(specs)} inputs ({names}); give name=file pairs or an .npz")

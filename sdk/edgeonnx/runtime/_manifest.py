@@ -1,4 +1,4 @@
-"""manifest.json as types: docs/bundle.md, schema 1."""
+"""manifest.json as types: docs/bundle.md, schema 2. `_parse.py` reads it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._errors import BundleError
-from ._fields import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMA = 1
+    from ._placement import Foretold
+
+SCHEMA = 2
 
 DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64", "str"),
 )
 IMAGE_CHANNELS = {"grey": 1, "rgb": 3, "bgr": 3}
+ROLES = {
+    "classification": ("scores",),
+    "detection": ("boxes", "scores", "classes"),
+    "segmentation": ("mask",),
+    "embedding": ("vector",),
+}
 GRAPH_OPTIMIZATIONS = ("disabled", "basic", "extended", "all")
-
+MEMORY = ("fast", "small")
 # NamedTuples, not dataclasses: as frozen, and several milliseconds cheaper to define on a small device.
 
 
@@ -30,44 +37,158 @@ class Requirement(NamedTuple):
     tested: str
 
 
-class ModelInfo(NamedTuple):
-    """The ONNX file: its entry, its precision in a word, its opset and IR version."""
+class Tolerance(NamedTuple):
+    """How far an output may be from the golden one: `abs(got - expected) <= atol + rtol * abs(expected)`."""
 
+    atol: float
+    rtol: float
+
+
+class Variant(NamedTuple):
+    """One form of the model: float, INT8 for CPUs with integer dot products, ...
+
+    Attributes:
+        name: unique in the bundle; begins its golden outputs' names.
+        file: the entry with the ONNX file.
+        precision: a word for people.
+        opset, ir_version: the ONNX file's.
+        minimum: the oldest onnxruntime that loads it.
+        features: what a CPU must have for it to be chosen, of `_variants.FEATURES`; none: any CPU.
+        graph_optimization: what onnxruntime is to do when it loads it, one of `GRAPH_OPTIMIZATIONS`.
+        tolerance: name of every output -> how far from the golden one a device may be.
+        weights: the entries that hold its external weights.
+        providers: in order of preference, in place of the session's where there are any.
+        placement: where its nodes are to land.
+    """
+
+    name: str
     file: str
     precision: str
     opset: int
     ir_version: int
+    minimum: str
+    features: tuple[str, ...]
+    graph_optimization: str
+    tolerance: Mapping[str, Tolerance]
+    weights: tuple[str, ...] = ()
+    providers: tuple[Provider, ...] = ()
+    placement: Foretold | None = None
+
+
+class Media(NamedTuple):
+    """What an input is read from, where that is more than an array.
+
+    Attributes:
+        type: `image`, `audio`, `text` or `table`.
+        color: of a picture: `grey`, `rgb` or `bgr`; the input is H x W x C uint8.
+        encoded: of a picture: the input takes the bytes of a JPEG or PNG file, and the graph decodes them.
+        rate: of audio: samples a second that the input takes, in Hz.
+        channels: of audio: 1 takes mono, shape (samples,); more take (samples, channels).
+        min_samples: of audio: the fewest samples that the preprocessing can make an input of.
+        columns: of a table: names of this input's columns, in order.
+    """
+
+    type: str
+    color: str | None = None
+    encoded: bool = False
+    rate: int | None = None
+    channels: int = 1
+    columns: tuple[str, ...] = ()
+    min_samples: int = 1
 
 
 class InputSpec(NamedTuple):
-    """One input. In `shape` an integer is fixed and a string names a free dimension.
-
-    `image` is "grey", "rgb" or "bgr" when the input takes a decoded picture, H x W x C uint8.
-    """
+    """One input. In `shape` an integer is fixed, a string names a free dimension; `missing`: NaN may stand in it."""
 
     name: str
     dtype: str
     shape: tuple[int | str, ...]
-    image: str | None = None
+    media: Media | None = None
+    missing: bool = False
 
 
 class OutputSpec(NamedTuple):
-    """One output, and how far from the golden one a device may be: `atol + rtol * abs(expected)`."""
+    """One output."""
 
     name: str
     dtype: str
     shape: tuple[int | str, ...]
-    atol: float = 0.0
-    rtol: float = 0.0
 
 
 class Result(NamedTuple):
-    """How to read the outputs: the scores' output, the entry with the class names, how many to give."""
+    """How to read the outputs.
+
+    Attributes:
+        type: `classification` (roles: scores), `detection` (boxes, scores, classes), `segmentation` (mask), `embedding`
+            (vector).
+        outputs: role -> name of the output that plays it.
+        labels: the entry with the class names, or None.
+        top_k: how many classes to give, of a classification.
+        threshold: what a score of a classification must exceed to be given; None: the best are, however low.
+    """
 
     type: str
-    output: str
+    outputs: Mapping[str, str]
     labels: str | None = None
     top_k: int = 1
+    threshold: float | None = None
+
+
+class Stream(NamedTuple):
+    """How a signal without an end is cut into runs of the model, and what a run hands to the next.
+
+    Attributes:
+        input: the input that takes the signal; None where only `state` goes from run to run, and the rest is 0.
+        window: samples that one run takes.
+        hop: samples between the beginnings of two runs.
+        rate: samples a second, in Hz.
+        state: input -> the output of one run that is fed to it in the next.
+    """
+
+    input: str | None = None
+    window: int = 0
+    hop: int = 0
+    rate: int = 0
+    state: Mapping[str, str] = MappingProxyType({})
+
+
+class Baseline(NamedTuple):
+    """What calibration saw at one input of the model proper, behind its preprocessing.
+
+    Attributes:
+        low, high: of all values.
+        mean, mean_std: of the samples' means: their mean, and their standard deviation.
+        spread, spread_std: of the samples' standard deviations: their mean, and their standard deviation.
+        samples: how many samples were seen.
+    """
+
+    low: float
+    high: float
+    mean: float
+    mean_std: float
+    spread: float
+    spread_std: float
+    samples: int
+
+
+class Health(NamedTuple):
+    """What the device's inputs are compared with.
+
+    Attributes:
+        file: the entry with an ONNX graph of the preprocessing and, for each name of `inputs`, an output `NAME.health`:
+            float32, shape (5, samples): low, high, mean, standard deviation, share of values outside `low` to `high`.
+        inputs: name of an input of the model proper -> what calibration saw there.
+    """
+
+    file: str
+    inputs: Mapping[str, Baseline]
+
+
+class PipelineInfo(NamedTuple):
+    """The joined pre- and postprocessing: the spec's fingerprint, and the entry that holds its text."""
+
+    fingerprint: str
+    file: str
 
 
 class Provider(NamedTuple):
@@ -78,12 +199,19 @@ class Provider(NamedTuple):
 
 
 class SessionSettings(NamedTuple):
-    """What onnxruntime is given. 0 threads leaves the number to onnxruntime."""
+    """What onnxruntime is given.
+
+    Attributes:
+        providers: in order of preference.
+        intra_op_threads, inter_op_threads: 0 leaves the number to onnxruntime.
+        memory: `fast`, or `small` for as little as the model runs in.
+        config: onnxruntime's own session settings.
+    """
 
     providers: tuple[Provider, ...] = (Provider("CPUExecutionProvider"),)
     intra_op_threads: int = 0
     inter_op_threads: int = 1
-    graph_optimization: str = "all"
+    memory: str = "fast"
     config: Mapping[str, str] = MappingProxyType({})
 
 
@@ -114,17 +242,26 @@ class FileEntry(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """The whole of manifest.json."""
+    """The whole of manifest.json.
+
+    Attributes:
+        extensions: the onnxruntime-extensions it was tested with; None where the graph needs none.
+        variants: in order of preference.
+    """
 
     name: str
     version: str
     target: str
     created_with: Mapping[str, str]
     onnxruntime: Requirement
-    model: ModelInfo
+    extensions: str | None
+    variants: tuple[Variant, ...]
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
     result: Result | None
+    stream: Stream | None
+    pipeline: PipelineInfo | None
+    health: Health | None
     session: SessionSettings
     golden: Golden
     provenance: Provenance | None
@@ -135,31 +272,11 @@ class Manifest(NamedTuple):
         """A manifest from what json.loads gave. Unknown fields are ignored.
 
         Raises:
-            BundleError: a newer schema; or a field that is missing, of the wrong type, or contradicts another.
+            BundleError: another schema; or a field that is missing, of the wrong type, or contradicts another.
         """
-        fields = Fields(value)
-        schema = fields.integer("schema", minimum=1)
-        if schema > SCHEMA:
-            raise BundleError(
-                f"manifest.json is of schema {schema}, this runtime knows {SCHEMA}; pip install -U edgeonnx-runtime"
-            )
-        manifest = cls(
-            name=fields.text("name"),
-            version=fields.text("version"),
-            target=fields.text("target"),
-            created_with=fields.texts("created_with"),
-            onnxruntime=_requirement(fields.child("onnxruntime")),
-            model=_model(fields.child("model")),
-            inputs=tuple(_input(child) for child in fields.children("inputs")),
-            outputs=tuple(_output(child) for child in fields.children("outputs")),
-            result=_result(fields.child("result")) if fields.has("result") else None,
-            session=_session(fields.child("session")),
-            golden=_golden(fields.child("golden")),
-            provenance=_provenance(fields.child("provenance")) if fields.has("provenance") else None,
-            files=MappingProxyType({name: _file(child) for name, child in fields.items("files")}),
-        )
-        _check_references(manifest, fields)
-        return manifest
+        from ._parse import parse_manifest
+
+        return parse_manifest(value)
 
     @classmethod
     def loads(cls, data: bytes) -> Manifest:
@@ -173,11 +290,16 @@ class Manifest(NamedTuple):
         return cls.parse(value)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `parse` reads, made of dicts, lists, strings and numbers. An input without `image` leaves it out."""
+        """What `parse` reads, made of dicts, lists, strings and numbers. What inputs do not say is left out."""
         plain: dict[str, Any] = {"schema": SCHEMA, **_plain(self)}
-        for spec in plain["inputs"]:
-            if spec["image"] is None:
-                del spec["image"]
+        for spec, written in zip(self.inputs, plain["inputs"]):
+            if not spec.missing:
+                del written["missing"]
+            if spec.media is None:
+                del written["media"]
+            else:
+                said = {k: v for k, v in spec.media._asdict().items() if v != Media._field_defaults.get(k)}
+                written["media"] = _plain(said)
         return plain
 
     def dumps(self) -> str:
@@ -187,111 +309,8 @@ class Manifest(NamedTuple):
         return json.dumps(self.to_dict(), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _requirement(fields: Fields) -> Requirement:
-    return Requirement(fields.text("minimum"), fields.text("tested"))
-
-
-def _model(fields: Fields) -> ModelInfo:
-    return ModelInfo(
-        fields.text("file"), fields.text("precision"), fields.integer("opset"), fields.integer("ir_version")
-    )
-
-
-def _input(fields: Fields) -> InputSpec:
-    spec = InputSpec(
-        name=fields.text("name"),
-        dtype=fields.text("dtype", DTYPES),
-        shape=fields.shape("shape"),
-        image=fields.text("image", tuple(IMAGE_CHANNELS)) if fields.has("image") else None,
-    )
-    if spec.image:
-        channels = IMAGE_CHANNELS[spec.image]
-        if spec.dtype != "uint8":
-            raise fields.error("dtype", f"uint8, since image is {spec.image}", spec.dtype)
-        if spec.shape[2:] != (channels,):
-            raise fields.error("shape", f"[height, width, {channels}], since image is {spec.image}", list(spec.shape))
-    return spec
-
-
-def _output(fields: Fields) -> OutputSpec:
-    return OutputSpec(
-        name=fields.text("name"),
-        dtype=fields.text("dtype", DTYPES),
-        shape=fields.shape("shape"),
-        atol=fields.number("atol", minimum=0),
-        rtol=fields.number("rtol", minimum=0),
-    )
-
-
-def _result(fields: Fields) -> Result:
-    return Result(
-        type=fields.text("type", ("classification",)),
-        output=fields.text("output"),
-        labels=fields.text("labels") if fields.has("labels") else None,
-        top_k=fields.integer("top_k", minimum=1),
-    )
-
-
-def _session(fields: Fields) -> SessionSettings:
-    return SessionSettings(
-        providers=tuple(Provider(child.text("name"), child.texts("options")) for child in fields.children("providers")),
-        intra_op_threads=fields.integer("intra_op_threads"),
-        inter_op_threads=fields.integer("inter_op_threads"),
-        graph_optimization=fields.text("graph_optimization", GRAPH_OPTIMIZATIONS),
-        config=fields.texts("config"),
-    )
-
-
-def _golden(fields: Fields) -> Golden:
-    return Golden(fields.integer("samples"), fields.text("origin", ("data", "generated")))
-
-
-def _provenance(fields: Fields) -> Provenance:
-    def text(name: str) -> str | None:
-        return fields.text(name) if fields.has(name) else None
-
-    def number(name: str) -> float | None:
-        return fields.number(name) if fields.has(name) else None
-
-    def count(name: str) -> int | None:
-        return fields.integer(name) if fields.has(name) else None
-
-    return Provenance(
-        source_sha256=text("source_sha256"),
-        recipe=text("recipe"),
-        metric=text("metric"),
-        float_score=number("float_score"),
-        score=number("score"),
-        evaluation_samples=count("evaluation_samples"),
-        calibration_samples=count("calibration_samples"),
-    )
-
-
-def _file(fields: Fields) -> FileEntry:
-    return FileEntry(fields.integer("bytes"), fields.text("sha256"))
-
-
-def _check_references(manifest: Manifest, fields: Fields) -> None:
-    """What one field says of another: names met once, files and outputs that are there."""
-    for key, specs in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
-        names = [spec.name for spec in specs]
-        if len(set(names)) < len(names):
-            raise fields.error(key, "names that differ", names)
-    result = manifest.result
-    numeric = [spec.name for spec in manifest.outputs if spec.dtype != "str"]
-    if result and result.output not in numeric:
-        raise fields.error("result.output", "a numeric one of the outputs", result.output)
-    if manifest.model.file not in manifest.files:
-        raise fields.error("model.file", "an entry of files", manifest.model.file)
-    if result and result.labels is not None and result.labels not in manifest.files:
-        raise fields.error("result.labels", "null or an entry of files", result.labels)
-    if not manifest.session.providers:
-        raise fields.error("session.providers", "at least one provider", [])
-
-
 def _plain(value: Any) -> Any:
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
+    value = value._asdict() if hasattr(value, "_asdict") else value
     if isinstance(value, (dict, MappingProxyType)):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value

@@ -2,75 +2,97 @@
 
 from __future__ import annotations
 
+import math
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ._bundle import open_bundle
-from ._errors import BundleError, InputError, first_line
-from ._inputs import read_input
-from ._result import Classification, check_labels, classify
-from ._session import create_session
+from ._batch import Batches, counted_input
+from ._checks import Checks
+from ._errors import BundleError, EdgeonnxError, InputError
+from ._pool import Pool
+from ._result import read_labels, read_result
+from ._samples import Samples, all_arrays
+from ._stats import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from typing import Union
 
     import onnxruntime as ort
     from numpy.typing import NDArray
 
     from ._bundle import Bundle
-    from ._manifest import InputSpec
+    from ._health import HealthReport, Monitor
+    from ._listen import Heard
+    from ._manifest import Variant
+    from ._placement import Placement
+    from ._result import AnyResult
+    from ._stats import Stats
 
-    Input = Union[NDArray[Any], str, os.PathLike[str]]
-
-
-def load(path: str | os.PathLike[str], *, verify: bool = True, threads: int | None = None) -> Model:
-    """Open a bundle and make its session.
-
-    Args:
-        path: the `.edge` file.
-        verify: check the SHA-256 of every entry; False leaves that out.
-        threads: in place of the manifest's intra_op_threads; 0 leaves the number to onnxruntime. Never more are taken
-            than the CPUs this process may use.
-
-    Raises:
-        BundleError: the file is not a bundle, damaged, altered, or of a newer schema.
-        DeviceError: this machine lacks the onnxruntime release or a provider that the bundle asks for.
-    """
-    start = time.perf_counter()
-    bundle = open_bundle(path, verify=verify)
-    return Model(bundle, create_session(bundle, threads), start)
+    Arrays = dict[str, NDArray[Any]]
+    Input = Union[NDArray[Any], str, os.PathLike[str], Mapping[str, Any]]
 
 
 class Model:
-    """A bundle's model, ready to run. Calls from several threads are safe, as onnxruntime's are.
+    """A bundle's model, ready to run. All of it may be used from several threads at once.
 
     Attributes:
         manifest: the bundle's manifest, frozen.
+        variant: the one of its variants that runs here.
+        notices: what a person should know of how it was chosen, a sentence each.
         inputs, outputs: the manifest's specs: name, dtype, shape.
         labels: class names by index, or None.
-        session: the onnxruntime.InferenceSession.
         path: the bundle's path.
         load_seconds: how long load() took, imports on first use included.
     """
 
-    def __init__(self, bundle: Bundle, session: ort.InferenceSession, start: float) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        variant: Variant,
+        sessions: Sequence[ort.InferenceSession],
+        notices: tuple[str, ...],
+        start: float,
+        *,
+        check_values: bool = True,
+        watch: bool = True,
+    ) -> None:
         self.manifest = bundle.manifest
+        self.variant = variant
+        self.notices = notices
         self.inputs = bundle.manifest.inputs
         self.outputs = bundle.manifest.outputs
-        self.labels = _read_labels(bundle)
-        self.session = session
+        self.labels = read_labels(bundle)
         self.path = bundle.path
         # run() looks at these alone: what can be worked out once is not worked out on every call.
-        self._input_names = {spec.name for spec in self.inputs}
+        self._checks = Checks(self.inputs, check_values)
         self._output_names = [spec.name for spec in self.outputs]
-        self._checks = [(spec, np.dtype(spec.dtype), _fixed(spec.shape)) for spec in self.inputs]
+        self._pool = Pool(sessions, self._output_names, self.manifest.name)
+        self._recorder = Recorder()
+        self._samples = Samples(self.inputs)
+        self._counted = counted_input(self.manifest)
+        self._batches = Batches(self.manifest, variant, self.run, self._run_each)
+        self._bundle = bundle
+        self._monitor: Monitor | None = None
+        # The first run is cold and not looked at, the second is; after that, looks wait until they are paid for.
+        self._unwatched_runs = 1 if watch and self.manifest.health is not None else math.inf
+        self._beginning = threading.Lock()
         self.load_seconds = time.perf_counter() - start
 
-    def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    @property
+    def sessions(self) -> int:
+        """How many runs it does at a time where several sessions were asked for."""
+        return self._pool.size
+
+    @property
+    def session(self) -> ort.InferenceSession:
+        """The onnxruntime session, the first of several. Raises InputError once the model is closed."""
+        return self._pool.session
+
+    def run(self, inputs: Arrays) -> Arrays:
         """Run the model on arrays, which are checked, and neither copied nor converted.
 
         Args:
@@ -80,113 +102,219 @@ class Model:
             The outputs by name. Strings come as arrays of dtype object.
 
         Raises:
-            InputError: a name, dtype or shape differs from the spec, or onnxruntime could not run the arrays.
+            InputError: a name, dtype or shape differs from the spec, a float is NaN or infinite, or onnxruntime could
+                not run the arrays.
         """
-        if not isinstance(inputs, dict):
-            raise InputError(f"run() takes a dict of arrays by input name, got {type(inputs).__name__}; see model(x)")
-        if inputs.keys() != self._input_names:
-            raise self._names_error(inputs)
-        for spec, dtype, fixed in self._checks:
-            array = inputs[spec.name]
-            if not isinstance(array, np.ndarray) or array.dtype != dtype:
-                _check_dtype(spec, array)
-            shape = array.shape
-            if shape != fixed and not _fits(shape, fixed):
-                raise _shape_error(spec, shape)
         try:
-            values = self.session.run(self._output_names, inputs)
-        except Exception as error:  # onnxruntime's own exceptions share no base class
-            raise InputError(f"onnxruntime could not run these inputs: {first_line(error)}") from error
+            self._checks.check(inputs)
+            start = time.perf_counter()
+            values = self._pool.run(inputs)
+            seconds = time.perf_counter() - start
+        except EdgeonnxError:
+            self._recorder.failed()
+            raise
+        elapsed = self._recorder.ran(seconds, len(inputs[self._counted]) if self._counted else 0)
+        monitor = self._monitor
+        if monitor is not None:
+            if elapsed >= monitor.next:
+                monitor.look(inputs)
+        elif self._unwatched_runs < 1:
+            self._watched().look(inputs)
+        else:
+            self._unwatched_runs -= 1
         return dict(zip(self._output_names, values))
 
-    def __call__(self, x: Input | None = None, /, **inputs: Input) -> Classification | dict[str, NDArray[Any]]:
+    def check(self, inputs: Arrays) -> None:
+        """See that `run` would take these arrays. Raises InputError as `run` does."""
+        self._checks.check(inputs)
+
+    def __call__(self, x: Input | None = None, /, **inputs: Input) -> AnyResult:
         """Run one sample: `model(x)` where there is one input, else `model(a=..., b=...)`.
 
         Args:
-            x: an array, the path of an `.npy` file, or that of a PNG where the input takes a picture.
+            x: an array, the path of an `.npy` file, or what the input's `media` says: the path of a picture or a sound,
+                text, a row of a table as a mapping or a file.
             inputs: the same by input name.
 
         Returns:
-            A Classification where the manifest's `result` says so, else the outputs by name.
+            What the manifest's `result` says, such as a Classification; else the outputs by name.
 
         Raises:
             InputError: see `run`; or a file that can't be read.
         """
-        if x is not None:
-            if len(self.inputs) != 1 or inputs:
-                names = ", ".join(f"{spec.name}=..." for spec in self.inputs)
-                raise InputError(f"expected model({names}), got {1 + len(inputs)} inputs of which one has no name")
-            inputs = {self.inputs[0].name: x}
-        elif inputs.keys() != self._input_names:
-            raise self._names_error(inputs)
-        outputs = self.run({spec.name: _to_array(spec, inputs[spec.name]) for spec in self.inputs})
-        return self.read(outputs)
+        if x is not None and inputs:
+            usage = self._samples.usage()
+            raise InputError(f"expected model({usage}), got {1 + len(inputs)} inputs of which one has no name")
+        return self.read(self.run(self.arrays(inputs if x is None else x)))
 
-    def read(self, outputs: dict[str, NDArray[Any]]) -> Classification | dict[str, NDArray[Any]]:
+    def arrays(self, sample: Input) -> Arrays:
+        """A sample as `run` takes it.
+
+        Args:
+            sample: what `model(x)` takes; or several inputs by name, as a dict.
+
+        Raises:
+            InputError: names that differ from the inputs', or a file that can't be read.
+        """
+        if isinstance(sample, dict) and all_arrays(sample.values()):
+            return sample
+        start = time.perf_counter()
+        found = self._samples.arrays(sample)
+        self._recorder.read(time.perf_counter() - start)
+        return found
+
+    def read(self, outputs: Arrays) -> AnyResult:
         """What `run` gave for one sample, read as the manifest's `result` says; as it is where that says nothing.
 
         Raises:
-            InputError: a classification's outputs are of several samples, or hold NaN.
+            InputError: the outputs are of several samples, or hold NaN.
         """
-        result = self.manifest.result
-        return outputs if result is None else classify(outputs, result, self.labels)
+        return read_result(outputs, self.manifest.result, self.labels)
+
+    def stream(self, samples: Iterable[Input], *, depth: int = 2) -> Generator[AnyResult, None, None]:
+        """The result of each sample, in order, while others are being read and run.
+
+        Reading (iterating over `samples`, opening files), inference and reading the results each have a thread. They
+        end with the generator: at its end, with an error, or when it is closed, for which a `for` loop that is left
+        early waits until the sample that is being read has come, two seconds at most.
+
+        Args:
+            samples: each as `model(x)` takes it; or several inputs by name, as a dict.
+            depth: how many samples may wait between two threads; no more are read ahead.
+
+        Raises:
+            InputError: see `run`; and whatever `samples` raises. The results of the samples before come first.
+        """
+        if depth < 1:
+            raise InputError(f"depth: expected 1 or more, got {depth}")
+        from ._stream import overlapped
+
+        if self._pool.size == 1:
+            return overlapped(samples, (self.arrays, self.run, self.read), depth)
+
+        def begin(sample: Input) -> Future[Arrays]:
+            return self.run_async(self.arrays(sample), queue=ahead)
+
+        depth = max(depth, self._pool.size)
+        ahead = 2 * depth + 2
+        return overlapped(samples, (begin, lambda future: future.result(), self.read), depth)
+
+    def batch(self, samples: Sequence[Input]) -> list[AnyResult]:
+        """The result of each sample, of all of them.
+
+        Samples are stacked into one run where every input has a free first axis and the first batch came out the same
+        stacked and one by one; else they are spread over the sessions.
+
+        Args:
+            samples: each as `model(x)` takes it; or several inputs by name, as a dict.
+
+        Raises:
+            InputError: see `run`.
+        """
+        return [self.read(outputs) for outputs in self._batches.run([self.arrays(sample) for sample in samples])]
+
+    def run_async(self, inputs: Arrays, *, queue: int = 16, timeout: float | None = None) -> Future[Arrays]:
+        """`run` on a thread of the model's, of which there is one for each session.
+
+        Args:
+            inputs: as `run` takes them; not to be altered before the future is done.
+            queue: while so many calls are waiting or running, this one blocks.
+            timeout: for how many seconds it may block; None: as long as it takes.
+
+        Returns:
+            The future of what `run` returns or raises.
+
+        Raises:
+            DeviceError: the timeout has passed.
+            InputError: the model is closed.
+        """
+        if queue < 1:
+            raise InputError(f"queue: expected 1 or more, got {queue}")
+        return self._pool.submit(lambda: self.run(inputs), queue, timeout)
+
+    def warmup(self, runs: int = 3) -> None:
+        """Run the first golden sample a few times on each session, or zeros where there is none; nothing is counted.
+
+        The first runs of a session are slow: it takes memory, and the CPU gets up to speed.
+        """
+        from ._selftest import first_inputs
+
+        inputs = first_inputs(self)
+        for _ in range(runs):
+            self._pool.run_on_each(inputs)
+
+    def listen(self, chunks: Iterable[NDArray[Any]], **inputs: NDArray[Any]) -> Iterator[Heard]:
+        """The result of each window of a signal that comes in chunks, as soon as the window is full.
+
+        Args:
+            chunks: samples, as many as there are, of the input that the manifest's `stream` names.
+            inputs: what other inputs take in every run.
+
+        Raises:
+            InputError: the bundle has no stream, or a chunk does not fit.
+        """
+        from ._listen import Listener
+
+        return Listener(self, inputs).listen(chunks)
+
+    def stats(self) -> Stats:
+        """Counts and times of all that was run so far."""
+        return self._recorder.stats(self.load_seconds)
+
+    def health(self) -> HealthReport:
+        """Whether what the model sees is still what it was calibrated on. Raises as `monitor`."""
+        return self.monitor.report()
+
+    @property
+    def monitor(self) -> Monitor:
+        """What watches the inputs: has `on_alarm`, `reset()` and `look(inputs)`.
+
+        Raises:
+            BundleError: the bundle does not say what calibration saw.
+            InputError: the model was loaded with watch=False.
+        """
+        if self._monitor is not None or self._unwatched_runs < math.inf:
+            return self._watched()
+        if self.manifest.health is not None:
+            raise InputError("health: the inputs are not watched, the model was loaded with watch=False")
+        raise BundleError(
+            f"{os.path.basename(self.path)} does not say what calibration saw; quantize with this release, or package "
+            "with --data"
+        )
+
+    def placement(self) -> Placement:
+        """Where the nodes landed, and whether the CPU got more than the manifest says. May load the model anew."""
+        from ._placement import model_placement
+
+        return model_placement(self)
+
+    def close(self) -> None:
+        """Free the sessions, once the runs in them have ended. Later calls raise InputError."""
+        self._pool.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"<edgeonnx_runtime.Model {self.manifest.name} {self.manifest.version} for {self.manifest.target}>"
 
-    def _names_error(self, inputs: Mapping[str, object]) -> InputError:
-        expected = ", ".join(spec.name for spec in self.inputs) or "none"
-        return InputError(f"expected the inputs {expected}; got {', '.join(map(str, inputs)) or 'none'}")
+    def _watched(self) -> Monitor:
+        """The monitor, made when it is first needed: the first result does not wait for it."""
+        with self._beginning:
+            if self._monitor is None:
+                from ._health import Monitor
 
+                health = self.manifest.health
+                assert health is not None
+                graph, extended = self._bundle.read(health.file), self.manifest.extensions is not None
+                self._monitor = Monitor(health, graph, self._bundle.name, extended, self._recorder.elapsed)
+            return self._monitor
 
-def _read_labels(bundle: Bundle) -> tuple[str, ...] | None:
-    result = bundle.manifest.result
-    if result is None or result.labels is None:
-        return None
-    try:
-        lines = bundle.read(result.labels).decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise BundleError(f"{bundle.name}: {result.labels} is not UTF-8: {error}") from error
-    labels = tuple(line.rstrip("\r") for line in (lines if lines[-1] else lines[:-1]))
-    classes = next(spec.shape[-1:] for spec in bundle.manifest.outputs if spec.name == result.output)
-    if classes and isinstance(classes[0], int):
-        check_labels(labels, classes[0], result.output)
-    return labels
-
-
-def _to_array(spec: InputSpec, value: Input) -> NDArray[Any]:
-    return read_input(spec, value) if isinstance(value, (str, os.PathLike)) else value
-
-
-def _fixed(shape: tuple[int | str, ...]) -> tuple[int | None, ...]:
-    """The shape with None for free dimensions."""
-    return tuple(None if isinstance(size, str) else size for size in shape)
-
-
-def _fits(shape: tuple[int, ...], fixed: tuple[int | None, ...]) -> bool:
-    if len(shape) != len(fixed):
-        return False
-    return all(expected is None or got == expected for got, expected in zip(shape, fixed))
-
-
-def _check_dtype(spec: InputSpec, array: object) -> None:
-    """Raises InputError for what is not an array of the spec's dtype. Strings have many dtypes, and pass."""
-    if not isinstance(array, np.ndarray):
-        raise InputError(
-            f"input {spec.name}: expected a numpy array of {spec.dtype}, got {type(array).__name__}; "
-            f'np.asarray(x, dtype="{spec.dtype}") makes one'
-        )
-    if spec.dtype == "str" and array.dtype.kind == "U" and array.dtype.isnative:
-        return
-    # onnxruntime would turn None into "None".
-    if spec.dtype == "str" and array.dtype.kind == "O" and all(isinstance(item, str) for item in array.flat):
-        return
-    raise InputError(
-        f'input {spec.name}: expected {spec.dtype}, got {array.dtype}; x.astype("{spec.dtype}") converts it'
-    )
-
-
-def _shape_error(spec: InputSpec, shape: tuple[int, ...]) -> InputError:
-    expected = ", ".join(map(str, spec.shape))
-    message = f"input {spec.name}: expected shape ({expected}), got ({', '.join(map(str, shape))})"
-    return InputError(message + ("; x[None] adds the first axis" if _fits((1, *shape), _fixed(spec.shape)) else ""))
+    def _run_each(self, samples: Sequence[Arrays]) -> list[Arrays]:
+        if self._pool.size == 1:
+            return [self.run(sample) for sample in samples]
+        futures = [self.run_async(sample, queue=2 * self._pool.size) for sample in samples]
+        return [future.result() for future in futures]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 32_768
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 # Section 11.2.1: samples a pixel, and the bit depths allowed, for each colour type.
 _SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}
@@ -66,15 +66,40 @@ def decode_png(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[
     Raises:
         InputError: not a PNG, damaged, cut short, too large, or against the specification.
     """
-    if not data.startswith(_SIGNATURE):
-        kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), "not a PNG")
+    if not data.startswith(SIGNATURE):
+        kind = kind_of(data) or "not a PNG"
         raise InputError(
-            f"{name} is {kind}; this runtime reads PNG: decode it yourself and pass an array of shape HxWx3 uint8"
+            f"{name} is {kind}; this runtime reads PNG: decode it yourself and pass an array of shape HxWx3 uint8, or "
+            "package the model with decode = true"
         )
     try:
         return _decode(data, max_pixels)
     except _PngError as error:
         raise InputError(f"{name} is not a readable PNG: {error}") from error
+
+
+def check_png(data: bytes, name: str) -> None:
+    """See that a decoder in the graph reads a PNG as `decode_png` does.
+
+    Raises:
+        InputError: as `decode_png`; or it is interlaced, which such decoders misread.
+    """
+    try:
+        header, palette, compressed = _read_chunks(data, MAX_PIXELS)
+        if header.interlace:
+            raise _PngError("it is interlaced; save it without")
+        lines = np.frombuffer(_inflate(compressed, header.height * (1 + header.row_bytes(header.width))), np.uint8)
+        if lines.reshape(header.height, -1)[:, 0].max() > 4:
+            raise _PngError("a row has a filter type that there is not")
+        if palette:
+            _decode(data, MAX_PIXELS)  # indices beyond the palette
+    except _PngError as error:
+        raise InputError(f"{name} is not a PNG that can be decoded: {error}") from error
+
+
+def kind_of(data: bytes) -> str | None:
+    """What a file is by its first bytes: `a JPEG`, `a GIF`; None if that is not known."""
+    return next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), None)
 
 
 class _PngError(Exception):
@@ -120,7 +145,7 @@ def _read_chunks(data: bytes, max_pixels: int) -> tuple[_Header, bytes, bytes]:
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Types and contents; each chunk's CRC is checked."""
-    position = len(_SIGNATURE)
+    position = len(SIGNATURE)
     while True:
         if position + 12 > len(data):
             raise _PngError("it is cut short")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import onnxruntime as ort
 
+from ._cpus import plan_threads
 from ._errors import BundleError, DeviceError, InputError, first_line
+from ._placement import RECORD, records
+from ._plugins import add_providers, is_there, register_plugins
 
 if TYPE_CHECKING:
     from ._bundle import Bundle
-    from ._manifest import Manifest, SessionSettings
+    from ._manifest import Manifest, SessionSettings, Variant
+    from ._tuned import Setup
 
 _WHEELS = {
     "CPUExecutionProvider": "onnxruntime",
@@ -22,6 +27,7 @@ _WHEELS = {
     "OpenVINOExecutionProvider": "onnxruntime-openvino",
     "QNNExecutionProvider": "onnxruntime-qnn",
     "TensorrtExecutionProvider": "onnxruntime-gpu",
+    "cpu_ep": "nxrt-ep-cpu",
 }
 _LEVELS = {
     "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -29,51 +35,117 @@ _LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
-_QUOTA = "/sys/fs/cgroup/cpu.max"
-_ERRORS_ONLY = 3
+# Errors are raised; onnxruntime would write them to stderr too.
+_FATAL_ONLY = 4
+# The first release that takes a folder of external weights for a model given as bytes; measured, 1.20.1 does not.
+_FOLDER_OPTION = [1, 21]
+_NO_PREPACKING = "session.disable_prepacking"
 
 
-def create_session(bundle: Bundle, threads: int | None = None) -> ort.InferenceSession:
-    """The session of a bundle's model.
+def create_session(
+    bundle: Bundle,
+    variant: Variant,
+    threads: int | None = None,
+    sessions: int = 1,
+    memory: str | None = None,
+    setup: Setup | None = None,
+    profile: str = "",
+) -> ort.InferenceSession:
+    """The session of one of a bundle's variants.
 
     Args:
         bundle: an opened bundle.
-        threads: in place of the manifest's intra_op_threads; neither is ever more than the CPUs this process may use.
+        variant: one of its manifest's.
+        threads: in place of the manifest's intra_op_threads: see `plan_threads`.
+        sessions: among how many they are divided.
+        memory: in place of the manifest's.
+        setup: what was measured to be better than the manifest's settings.
+        profile: remember where nodes land, see `_placement.py`, and write a profile to a file that begins so.
 
     Raises:
         DeviceError: onnxruntime is too old, a provider is not there, or onnxruntime refuses the model.
         BundleError: the model's inputs or outputs are not the manifest's.
     """
     manifest = bundle.manifest
-    asked = [provider.name for provider in manifest.session.providers]
-    check_version(manifest.onnxruntime.minimum)
+    settings = manifest.session if memory is None else manifest.session._replace(memory=memory)
+    if setup is not None:
+        settings, variant = setup.replaced(settings, variant)
+    providers = variant.providers or settings.providers
+    asked = [provider.name for provider in providers]
+    check_version(variant.minimum)
     check_providers(asked)
-    options = session_options(manifest.session, threads)
+    options = session_options(settings, variant.graph_optimization, threads, sessions)
+    if setup is not None:
+        setup.set_memory(options)
+    if profile or records(variant, providers):
+        options.add_session_config_entry(RECORD, "1")
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
+    if manifest.extensions is not None:
+        from ._extensions import register
+
+        register(options, bundle.name)
+    data = _model_bytes(bundle, variant, options)
+    given = add_providers(options, providers)
     try:
-        session = ort.InferenceSession(
-            bundle.read(manifest.model.file),
-            options,
-            providers=[(provider.name, dict(provider.options)) for provider in manifest.session.providers],
-            enable_fallback=False,
-        )
+        session = ort.InferenceSession(data, options, providers=given, enable_fallback=False)
     except Exception as error:  # onnxruntime's own exceptions share no base class
+        from ._extensions import version_note
+
         raise DeviceError(
-            f"{bundle.name}: onnxruntime {ort.__version__} can't load {manifest.model.file}: {first_line(error)}"
+            f"{bundle.name}: onnxruntime {ort.__version__} can't load {variant.file}: {first_line(error)}"
+            f"{version_note(manifest.extensions)}"
         ) from error
     session.disable_fallback()
-    # onnxruntime leaves a provider out that fails to start, and says so only in its log.
-    missing = [name for name in asked if name not in session.get_providers()]
-    if missing:
-        raise DeviceError(
-            f"{bundle.name}: {', '.join(missing)} did not start: expected a session on {', '.join(asked)}, "
-            f"got {', '.join(session.get_providers())}; check the provider's driver and its options"
-        )
-    _check_interface(bundle.name, manifest, session)
+    if settings.memory == "small":
+        _give_back()
+    _check_started(bundle.name, asked, session.get_providers())
+    _check_interface(bundle.name, manifest, variant, session)
     return session
 
 
-def session_options(settings: SessionSettings, threads: int | None = None) -> ort.SessionOptions:
-    """The manifest's settings as onnxruntime's.
+def _model_bytes(bundle: Bundle, variant: Variant, options: ort.SessionOptions) -> bytes:
+    """The variant's ONNX file, its external weights mapped from the bundle where onnxruntime can do that."""
+    data = bundle.read(variant.file)
+    if not variant.weights:
+        return data
+    from ._weights import inline_weights, map_weights
+
+    places = {name: bundle.place(name) for name in variant.weights}
+    folder, name = os.path.split(bundle.path)
+    try:
+        if _numbers(ort.__version__) < _FOLDER_OPTION:
+            return inline_weights(data, places, bundle.read)
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+        return map_weights(data, os.fsencode(name), places)
+    except BundleError as error:
+        raise BundleError(f"{bundle.name}: {variant.file}: {error}") from error
+
+
+def _give_back() -> None:
+    """Let the C library return what loading took and freed; glibc's keeps it otherwise (malloc_trim(3))."""
+    if sys.platform == "linux":
+        import ctypes
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def _check_started(bundle: str, asked: list[str], started: list[str]) -> None:
+    """See that every provider runs: one that fails to start is left out, and only the log says so."""
+    missing = [name for name in asked if name not in started]
+    if missing:
+        raise DeviceError(
+            f"{bundle}: {', '.join(missing)} did not start: expected a session on {', '.join(asked)}, "
+            f"got {', '.join(started)}; check the provider's driver and its options"
+        )
+
+
+def session_options(
+    settings: SessionSettings, optimization: str, threads: int | None = None, sessions: int = 1
+) -> ort.SessionOptions:
+    """The manifest's settings as onnxruntime's, for one of `sessions` that divide the threads: see `plan_threads`.
 
     Raises:
         InputError: `threads` is negative.
@@ -82,13 +154,20 @@ def session_options(settings: SessionSettings, threads: int | None = None) -> or
     if threads is not None and threads < 0:
         raise InputError(f"threads: expected 0 (onnxruntime's choice) or more, got {threads}")
     options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    options.intra_op_num_threads = _capped(settings.intra_op_threads if threads is None else threads)
-    options.inter_op_num_threads = _capped(settings.inter_op_threads)
-    options.graph_optimization_level = _LEVELS[settings.graph_optimization]
+    options.log_severity_level = _FATAL_ONLY
+    plan = plan_threads(settings.intra_op_threads, threads, sessions)
+    options.intra_op_num_threads = plan.intra_op
+    options.inter_op_num_threads = settings.inter_op_threads  # of use in parallel execution alone, which is off
+    options.graph_optimization_level = _LEVELS[optimization]
+    config = {**settings.config, **plan.config}
+    if settings.memory == "small":
+        # Weights then stay in the file's own pages, which the system takes back when it needs memory. The arena stays
+        # on: measured, a run takes more memory without it.
+        options.enable_mem_pattern = False
+        config[_NO_PREPACKING] = "1"
     key = ""
     try:
-        for key, value in settings.config.items():
+        for key, value in config.items():
             options.add_session_config_entry(key, value)
     except RuntimeError as error:
         raise DeviceError(f"session.config: onnxruntime refuses {key[:80]}: {first_line(error)}") from error
@@ -105,46 +184,21 @@ def check_version(minimum: str) -> None:
 
 
 def check_providers(asked: list[str]) -> None:
-    """Raises DeviceError when the installed onnxruntime lacks one of the providers `asked` for."""
+    """Raises DeviceError when one of the providers `asked` for is neither in onnxruntime nor an installed plugin."""
+    register_plugins(asked)
     available = ort.get_available_providers()
     for name in asked:
-        if name not in available:
+        if not is_there(name):
             wheel = _WHEELS.get(name)
             cure = f"pip install {wheel}" if wheel else "install a build of onnxruntime that has it"
             raise DeviceError(f"{name} is not there: this onnxruntime has {', '.join(available)}; {cure}")
-
-
-def usable_cpus() -> int:
-    """How many CPUs this process may use: its affinity, and its container's quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open(_QUOTA, encoding="ascii") as file:
-            return min(count, quota_cpus(file.read()) or count)
-    except OSError:  # not Linux, or cgroups of version 1
-        return count
-
-
-def quota_cpus(cpu_max: str) -> int | None:
-    """CPUs that `cpu.max` of cgroup v2 grants ("QUOTA PERIOD" in microseconds), rounded up; None for no limit."""
-    quota, _, period = cpu_max.strip().partition(" ")
-    if not (quota.isdigit() and period.isdigit()):  # "max 100000"
-        return None
-    return max(1, -(-int(quota) // int(period)))
-
-
-def _capped(threads: int) -> int:
-    """At most the usable CPUs. 0 stays 0, unless onnxruntime would then count CPUs it may not use."""
-    usable = usable_cpus()
-    if not threads:
-        return 0 if usable == os.cpu_count() else usable
-    return min(threads, usable)
 
 
 def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
-def _check_interface(bundle: str, manifest: Manifest, session: ort.InferenceSession) -> None:
+def _check_interface(bundle: str, manifest: Manifest, variant: Variant, session: ort.InferenceSession) -> None:
     """The model's inputs and outputs are the manifest's, so that checks against the manifest hold for the model."""
     pairs = (
         ("inputs", manifest.inputs, session.get_inputs()),
@@ -155,7 +209,7 @@ def _check_interface(bundle: str, manifest: Manifest, session: ort.InferenceSess
         got = sorted((argument.name, _dtype(argument.type)) for argument in arguments)
         if expected != got:
             raise BundleError(
-                f"{bundle}: {manifest.model.file} and manifest.json differ in {what}: expected {_listed(expected)}, "
+                f"{bundle}: {variant.file} and manifest.json differ in {what}: expected {_listed(expected)}, "
                 f"got {_listed(got)}; package the model again"
             )
 

@@ -11,24 +11,26 @@ import numpy as np
 from ._bench import bench as time_model
 from ._bundle import open_bundle
 from ._errors import InputError
+from ._info import counted, summary
 from ._inputs import read_samples
-from ._model import load
-from ._result import Classification
+from ._load import load
 from ._selftest import compare_golden
+from ._tell import as_json, as_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from numpy.typing import NDArray
 
-    from ._manifest import InputSpec, Manifest, OutputSpec
     from ._model import Model
+    from ._placement import Placement
+    from ._selftest import SelftestReport
 
 
 def info(arguments: Namespace) -> int:
     """Print what the bundle holds; its manifest with --json. No session is made."""
     manifest = open_bundle(arguments.bundle).manifest
-    print(manifest.dumps() if arguments.json else _summary(manifest), end="" if arguments.json else "\n")
+    print(manifest.dumps() if arguments.json else summary(manifest), end="" if arguments.json else "\n")
     return 0
 
 
@@ -46,9 +48,9 @@ def run(arguments: Namespace) -> int:
         except InputError as error:
             raise InputError(f"{sample.source}: {error}") from error
         if arguments.json:
-            results.append({"source": sample.source, **_as_json(result)})
+            results.append({"source": sample.source, **as_json(result)})
         else:
-            print(_as_text(sample.source, result))
+            print(as_text(sample.source, result))
     if arguments.json:
         _print_json(results)
     if arguments.output:
@@ -59,94 +61,105 @@ def run(arguments: Namespace) -> int:
 
 
 def selftest(arguments: Namespace) -> int:
-    """Run the golden samples and print a line for each output. 1 when one differs."""
-    report = compare_golden(_load(arguments))
+    """Run the golden samples and print a line for each output. 1 when one differs.
+
+    Of the variant that runs here; with `--variant all` of each.
+    """
+    names: list[str | None] = [arguments.variant]
+    if arguments.variant == "all":
+        names = [variant.name for variant in open_bundle(arguments.bundle).manifest.variants]
+    reports, placements = {}, {}
+    for name in names:
+        with _load(arguments, name) as model:
+            reports[model.variant.name] = compare_golden(model)
+            placements[model.variant.name] = model.placement()
     if arguments.json:
-        outputs = [output._asdict() for output in report.outputs]
-        _print_json({"ok": report.ok, "samples": report.samples, "outputs": outputs})
+        told = [_selftest_json(name, report, placements[name]) for name, report in reports.items()]
+        _print_json(told if arguments.variant == "all" else told[0])
     else:
-        for output in report.outputs:
-            verdict = "ok" if output.ok else f"differs in golden sample {output.sample}"
-            print(f"{output.name}  difference {output.difference:.3g}, allowed {output.allowed:.3g}: {verdict}")
-        print(f"{'ok' if report.ok else 'differs'} ({_counted(report.samples, 'golden sample')})")
-    return 0 if report.ok else 1
+        for name, report in reports.items():
+            prefix = f"{name}: " if arguments.variant == "all" else ""
+            for output in report.outputs:
+                verdict = "ok" if output.ok else f"differs in golden sample {output.sample}"
+                difference = f"difference {output.difference:.3g}, allowed {output.allowed:.3g}"
+                print(f"{prefix}{output.name}  {difference}: {verdict}")
+            print(f"{prefix}placement: {placements[name]}")
+            print(f"{prefix}{'ok' if report.ok else 'differs'} ({counted(report.samples, 'golden sample')})")
+    return 0 if all(report.ok for report in reports.values()) else 1
 
 
 def bench(arguments: Namespace) -> int:
     """Time the model on its first golden sample."""
-    report = time_model(_load(arguments), arguments.runs, arguments.warmup)
+    model = _load(arguments)
+    report = time_model(model, arguments.runs, arguments.warmup)
     if arguments.json:
         _print_json(report._asdict())
     else:
-        print(f"median {report.median_us:.0f} us, p95 {report.p95_us:.0f} us over {_counted(report.runs, 'run')}")
+        print(f"median {report.median_us:.0f} us, p95 {report.p95_us:.0f} us over {counted(report.runs, 'run')}")
+        print(f"{report.per_second:.0f} runs a second, {counted(report.sessions, 'session')}")
         print(f"load {report.load_ms:.0f} ms")
+        for notice in model.notices:
+            print(notice)
     return 0
 
 
-def _load(arguments: Namespace) -> Model:
-    return load(arguments.bundle, verify=not arguments.no_verify, threads=arguments.threads)
+def tune(arguments: Namespace) -> int:
+    """Find what settings suit this machine, write them for load(), and print what was measured."""
+    from ._findings import as_table
+    from ._tune import tune as measure
+
+    report = measure(arguments.bundle, arguments.policy, arguments.budget, arguments.output)
+    if arguments.json:
+        _print_json(report.to_dict())
+        return 0
+    rows = as_table(report)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    for note in report.notes:
+        print(f"note: {note}")
+    print(f"{report.winner or 'nothing is better than the settings of the bundle'}: {report.path}")
+    return 0
 
 
-def _summary(manifest: Manifest) -> str:
-    model, session, size = manifest.model, manifest.session, sum(entry.bytes for entry in manifest.files.values())
-    lines = [
-        ("bundle", f"{manifest.name} {manifest.version} for {manifest.target}, {size / 1e6:.2f} MB"),
-        ("model", f"{model.precision}, opset {model.opset}, IR {model.ir_version}"),
-        ("onnxruntime", f"{manifest.onnxruntime.minimum} or newer, tested with {manifest.onnxruntime.tested}"),
-        ("providers", ", ".join(provider.name for provider in session.providers)),
-        ("threads", str(session.intra_op_threads or "onnxruntime's choice")),
-    ]
-    lines += [("input", _spec(spec) + (f", a {spec.image} picture" if spec.image else "")) for spec in manifest.inputs]
-    lines += [("output", _spec(spec)) for spec in manifest.outputs]
-    if manifest.result:
-        labels = f", labels in {manifest.result.labels}" if manifest.result.labels else ""
-        lines.append(("result", f"{manifest.result.type} from {manifest.result.output}{labels}"))
-    lines.append(("golden", f"{_counted(manifest.golden.samples, 'sample')}, {manifest.golden.origin}"))
-    if manifest.provenance:
-        known = [(key, value) for key, value in manifest.provenance._asdict().items() if value is not None]
-        lines += [(key.replace("_", " "), str(value)) for key, value in known]
-    return "\n".join(f"{key:<20}{value}" for key, value in lines)
+def health(arguments: Namespace) -> int:
+    """Compare samples with those of calibration. 1 when they raise the alarm."""
+    model = _load(arguments)
+    monitor = model.monitor
+    monitor.on_alarm = lambda _: None  # it is told below
+    for sample in read_samples(arguments.inputs, model.inputs):
+        model.check(sample.inputs)
+        monitor.look(sample.inputs)
+    report = monitor.report()
+    if arguments.json:
+        _print_json({"alarm": report.alarm, "inputs": [each._asdict() for each in report.inputs]})
+    else:
+        for each in report.inputs:
+            print(
+                f"{each.name}  {counted(each.samples, 'sample')}, from {each.low:.4g} to {each.high:.4g}, mean "
+                f"{each.mean:.4g}, {each.outside:.1%} outside the calibrated range"
+            )
+        print(f"alarm: {report.why}" if report.alarm else "ok")
+    return 1 if report.alarm else 0
 
 
-def _spec(spec: InputSpec | OutputSpec) -> str:
-    return f"{spec.name}  {spec.dtype} ({', '.join(map(str, spec.shape))})"
+def _load(arguments: Namespace, variant: str | None = None) -> Model:
+    """The model as the options say; those that a verb lacks are left to load()."""
+    given = vars(arguments)
+    return load(
+        arguments.bundle,
+        verify=not arguments.no_verify,
+        threads=arguments.threads,
+        sessions=given.get("sessions"),
+        variant=variant or given.get("variant"),
+        tuned=not arguments.no_tuned,
+    )
 
 
-def _as_text(source: str, result: Classification | dict[str, NDArray[Any]]) -> str:
-    if isinstance(result, Classification):
-        return f"{source}  {', '.join(map(str, result.top))}"
-    lines = [source]
-    for name, array in result.items():
-        facts = "  ".join(f"{key} {value:.6g}" for key, value in _statistics(array).items())
-        lines.append(f"  {name}  {_dtype(array)} {array.shape}  {facts}".rstrip())
-    return "\n".join(lines)
-
-
-def _as_json(result: Classification | dict[str, NDArray[Any]]) -> dict[str, Any]:
-    if isinstance(result, Classification):
-        return {"top": [guess._asdict() for guess in result.top]}
-    outputs = {
-        name: {"dtype": _dtype(array), "shape": list(array.shape), **_statistics(array)}
-        for name, array in result.items()
-    }
-    return {"outputs": outputs}
-
-
-def _dtype(array: NDArray[Any]) -> str:
-    return "str" if array.dtype.kind in "OU" else str(array.dtype)
-
-
-def _statistics(array: NDArray[Any]) -> dict[str, float]:
-    """Minimum, maximum and mean; nothing for strings and for no elements."""
-    if array.dtype.kind in "OU" or not array.size:
-        return {}
-    with np.errstate(invalid="ignore"):  # the mean of infinities of both signs is NaN, and may be
-        mean = float(array.mean(dtype=np.float64))
-    return {"min": float(array.min()), "max": float(array.max()), "mean": mean}
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _selftest_json(name: str, report: SelftestReport, placement: Placement) -> dict[str, Any]:
+    outputs = [output._asdict() for output in report.outputs]
+    landed = {"nodes": dict(placement.nodes), "difference": placement.difference}
+    return {"variant": name, "ok": report.ok, "samples": report.samples, "outputs": outputs, "placement": landed}
 
 
 def _print_json(value: object) -> None:
