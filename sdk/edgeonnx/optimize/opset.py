@@ -53,7 +53,7 @@ def _convert(model: Model, opset: int) -> Model:
     except Exception as error:  # the converter is C++ and raises RuntimeError, ValueError and its own
         raised = opset > model.opset
         raise ModelError(
-            f"opset {model.opset} can't be {'raised' if raised else 'lowered'} to {opset}, which INT8 needs: "
+            f"opset {model.opset} can't be {'raised' if raised else 'lowered'} to {opset}: "
             f"{first_line(error)}; export the model again with opset {opset} or {'newer' if raised else 'older'}"
         ) from error
 

@@ -126,22 +126,34 @@ def _fused(model: Model) -> Iterator[tuple[onnx.NodeProto, tuple[int, int]]]:
 
     With each, the types of its input and of its weight.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "optimized.onnx"
-        options = session_options()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-        options.optimized_model_filepath = str(file)
-        # As on x86-64, also where this runs on ARM, whose kernels take int8 activations as they are.
-        options.add_session_config_entry("session.qdqisint8allowed", "0")
-        # Weights go aside: only the graph is read, and it may not exceed 2 GiB.
-        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
-        model.session(options)
-        graph = onnx.load(file, load_external_data=False).graph
+    graph = optimized_graph(model)
     types = {tensor.name: tensor.data_type for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type in _KERNELS:
             data, weight = (types.get(node.input[at], onnx.TensorProto.UINT8) for at in _KERNELS[node.op_type][:2])
             yield node, (data, weight)
+
+
+def optimized_graph(model: Model, arm: bool = False) -> onnx.GraphProto:
+    """The graph onnxruntime makes of a model for its CPU provider, without large weights.
+
+    Args:
+        model: any.
+        arm: as on Arm, whose kernels take int8 activations as they are; else as on x86-64, wherever this runs.
+
+    Raises:
+        ModelError: onnxruntime does not accept the model.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "optimized.onnx"
+        options = session_options()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(file)
+        options.add_session_config_entry("session.qdqisint8allowed", "1" if arm else "0")
+        # Weights go aside: only the graph is read, and it may not exceed 2 GiB.
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
+        model.session(options)
+        return onnx.load(file, load_external_data=False).graph
 
 
 def _kernel(layer: Layer, kernel: onnx.NodeProto, joined: bool, unsigned: bool) -> Kernel:

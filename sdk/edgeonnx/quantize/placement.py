@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -14,14 +15,39 @@ from edgeonnx.quantize.coarse import coarse_tensors
 from edgeonnx.ranges import Ranges
 
 
+class Types(BaseModel):
+    """Integer types that kernels take, in order of preference.
+
+    Attributes:
+        dtypes: their names.
+        symmetric: whether the zero point must be the middle of the type.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dtypes: tuple[Literal["uint8", "int8", "uint16", "int16"], ...]
+    symmetric: bool = False
+
+
 class Dialect(BaseModel):
     """What one execution provider makes of Quantize and Dequantize nodes; read from `targets/dialects/`.
 
     Attributes:
         compute: operators whose integer kernels do the arithmetic.
         fused: activations that vanish into the node before them.
-        carried: operators that pass integers on.
+        carried: operators that compute something from integers in a kernel of their own.
+        passing: with conversions `before`: operators that give values on unchanged; conversions stand before them.
+        joining: with conversions `before`: operators that a computing node's result is fused with, and so not rounded.
+        whole: operators that normalizing takes apart, and the provider wants whole.
+        conversions: `around`: at inputs and outputs of each quantized node; `before`: at inputs alone.
+        activations: integer types of activations.
+        weights: integer types of weights.
+        per_channel: operators whose weights may have a scale for each channel.
+        bias: whether biases become integers too.
+        smallest_range: a range is widened to this, since smaller scales are refused.
+        complete: whether what stays in float is not run by the accelerator: as much as can be is quantized.
         conv_min_channels: a Conv of fewer input channels stays in float, unless it is depthwise.
+        refusal: why nothing can be quantized for this provider, and what to do instead; empty if it can.
         sources: where the facts come from.
     """
 
@@ -30,7 +56,18 @@ class Dialect(BaseModel):
     compute: frozenset[str]
     fused: frozenset[str]
     carried: frozenset[str]
+    passing: frozenset[str] = frozenset()
+    joining: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
+    conversions: Literal["around", "before"] = "around"
+    activations: Types = Types(dtypes=("uint8", "int8", "uint16", "int16"))
+    weights: Types = Types(dtypes=("int8", "uint8"))
+    per_channel: frozenset[str] = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+    bias: bool = True
+    smallest_range: float = 0.0
+    complete: bool = False
     conv_min_channels: int = 1
+    refusal: str = ""
     sources: tuple[dict[str, str], ...] = ()
 
 
@@ -72,7 +109,7 @@ def place(model: Model, dialect: Dialect, scope: str, ranges: Ranges) -> Placeme
     coarse = coarse_tensors(model, ranges)
     for node in model.ir.graph:
         reason = _why_float(node, dialect, scope) or _why_unfit(node, ranges)
-        if reason is None and node.op_type in dialect.carried:
+        if reason is None and node.op_type in dialect.carried | dialect.passing:
             reason = next((coarse[value] for value in (*node.inputs, *node.outputs) if value in coarse), None)
         if reason is None:
             quantized.append(node.name or "")
@@ -89,7 +126,7 @@ def _why_float(node: ir.Node, dialect: Dialect, scope: str) -> str | None:
         return _why_compute_float(node, dialect)
     if node.op_type in dialect.fused:
         return _why_fused_float(node, dialect, scope)
-    if node.op_type in dialect.carried:
+    if node.op_type in dialect.carried | dialect.passing:
         return None if scope == "all" else "not arithmetic"
     return f"{node.op_type} has no integer kernel"
 

@@ -1,7 +1,8 @@
 """Write QuantizeLinear and DequantizeLinear nodes into a model; the writer is onnxruntime's."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,8 +14,9 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from edgeonnx.model import Model
 from edgeonnx.names import all_values, fresh, reserved
-from edgeonnx.quantize.placement import Placement
+from edgeonnx.quantize.placement import Dialect, Placement
 from edgeonnx.quantize.recipe import Recipe
+from edgeonnx.quantize.upstream import convert_upstream
 from edgeonnx.quiet import quiet_logging
 from edgeonnx.ranges import Ranges
 from edgeonnx.weights import apart, inferred
@@ -31,7 +33,11 @@ _INFERRED = {"onnx.infer": "onnxruntime.quant"}
 _QUANTIZED = re.compile(r"^(Dynamic|De)?Quantize|^QLinear|^Q(Attention|Gemm|MoE)|^(Conv|MatMul)Integer|NBits$|BnB4$")
 
 
-def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe) -> Model:
+# onnxruntime's own kernels, where nothing else is said.
+_PLAIN = Dialect(compute=frozenset(), fused=frozenset(), carried=frozenset())
+
+
+def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe, dialect: Dialect = _PLAIN) -> Model:
     """The model with the placed nodes between Dequantize and Quantize.
 
     Args:
@@ -39,6 +45,7 @@ def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe
         ranges: of every float32 activation that a placed node reads or writes.
         placement: which nodes.
         recipe: types, symmetry and granularity.
+        dialect: where conversions stand, and which weights may have a scale for each channel.
 
     Returns:
         A model of the same inputs and outputs; weights of the placed nodes are integers.
@@ -47,7 +54,16 @@ def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe
     parts = apart(writable, keep=_weights_of(writable, placement))
     proto = parts.light.to_proto(any_size=True)
     onnx.helper.set_model_props(proto, {**model.ir.metadata_props, **_INFERRED})
-    operators = {node.op_type for node in proto.graph.node if node.name in placement.quantized}
+    written = _written(model, placement, dialect)
+    operators = sorted({node.op_type for node in proto.graph.node if node.name in written})
+    options = {
+        "ActivationSymmetric": recipe.activations.symmetric,
+        "WeightSymmetric": recipe.weights.symmetric,
+        "OpTypesToExcludeOutputQuantization": operators if dialect.conversions == "before" else [],
+        "QuantizeBias": dialect.bias,
+        "MinimumRealRange": dialect.smallest_range or None,
+        "TensorQuantOverrides": _one_scale(writable, written, recipe, dialect),
+    }
     with quiet_logging():
         quantizer = QDQQuantizer(
             proto,
@@ -56,13 +72,10 @@ def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe
             weight_qType=_TYPES[recipe.weights.dtype],
             activation_qType=_TYPES[recipe.activations.dtype],
             tensors_range=_tensor_data(ranges, names),
-            nodes_to_quantize=list(placement.quantized),
-            nodes_to_exclude=list(placement.kept),
-            op_types_to_quantize=sorted(operators),
-            extra_options={
-                "ActivationSymmetric": recipe.activations.symmetric,
-                "WeightSymmetric": recipe.weights.symmetric,
-            },
+            nodes_to_quantize=list(written),
+            nodes_to_exclude=[node.name for node in proto.graph.node if node.name not in written],
+            op_types_to_quantize=operators,
+            extra_options=options,
         )
         quantized = quantizer.quantize_model()
     quantized.producer_name = "edgeonnx"
@@ -70,10 +83,33 @@ def write_qdq(model: Model, ranges: Ranges, placement: Placement, recipe: Recipe
     quantized.graph.ClearField("value_info")
     onnx.helper.set_model_props(quantized, model.ir.metadata_props)
     made = parts.together(quantized)
-    _read_float(made.ir.graph, placement, model)
+    _read_float(made.ir.graph, written, model, dialect)
     _restore(made.ir.graph, model.ir.graph)
     RemoveUnusedNodesPass()(made.ir)
+    if dialect.conversions == "before":
+        return convert_upstream(Model(made.ir), dialect.compute, dialect.joining, dialect.passing)
     return Model(made.ir)
+
+
+def _written(model: Model, placement: Placement, dialect: Dialect) -> tuple[str, ...]:
+    """Names of the nodes that get conversions of their own."""
+    if dialect.conversions == "around":
+        return placement.quantized
+    bare = {node.name for node in model.ir.graph if node.op_type in dialect.fused | dialect.passing}
+    return tuple(name for name in placement.quantized if name not in bare)
+
+
+def _one_scale(
+    model: Model, written: tuple[str, ...], recipe: Recipe, dialect: Dialect
+) -> dict[str, list[dict[str, Any]]]:
+    """The writer's overrides for weights that must not have a scale for each channel."""
+    if not recipe.weights.per_channel:
+        return {}
+    settings = {"quant_type": _TYPES[recipe.weights.dtype], "symmetric": recipe.weights.symmetric}
+    names, limited = frozenset(written), {"Conv", "ConvTranspose", "Gemm", "MatMul"} - dialect.per_channel
+    nodes = (node for node in model.ir.graph if node.name in names and node.op_type in limited)
+    weights = (node.inputs[1] for node in nodes)
+    return {value.name or "": [settings] for value in weights if value is not None and value.const_value is not None}
 
 
 def _weights_of(model: Model, placement: Placement) -> set[str]:
@@ -116,23 +152,27 @@ def _restore(graph: ir.Graph, original: ir.Graph) -> None:
         made.name = value.name
 
 
-def _read_float(graph: ir.Graph, placement: Placement, source: Model) -> None:
+def _read_float(graph: ir.Graph, written: Collection[str], source: Model, dialect: Dialect) -> None:
     """Let nodes kept in float read what is float: the writer hands them the rounded values, as it does all readers.
 
-    The result of a MatMul or Gemm counts as float: their integer kernels can give it without rounding, and where all
-    readers are in float that is both nearer and cheaper. A Conv has no such kernel; and where an activation has
-    vanished into the rounding, there is nothing else to read.
+    With conversions around nodes, the result of a MatMul or Gemm counts as float: their integer kernels can give it
+    without rounding, and where all readers are in float that is both nearer and cheaper. A Conv has no such kernel;
+    and where an activation has vanished into the rounding, there is nothing else to read. With conversions before
+    nodes, every result is float.
     """
+    everywhere, placed = dialect.conversions == "before", frozenset(written)
     makers = {output.name: node.op_type for node in source.ir.graph for output in node.outputs}
+    kept = {node.name for node in source.ir.graph} - placed
     for node in graph:
-        if node.name not in placement.kept:
+        if node.name not in kept:
             continue
         for index, value in enumerate(node.inputs):
             rounded = _source(_source(value, "DequantizeLinear"), "QuantizeLinear")
             producer = None if rounded is None else rounded.producer()
             if rounded is None:
                 continue
-            if producer is None or producer.name in placement.kept or makers.get(rounded.name) in ("Gemm", "MatMul"):
+            unrounded = producer is None or producer.name in kept or makers.get(rounded.name) in ("Gemm", "MatMul")
+            if everywhere or unrounded:
                 node.replace_input_with(index, rounded)
 
 

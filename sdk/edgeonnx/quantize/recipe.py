@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeonnx import data
 from edgeonnx.errors import RecipeError
+from edgeonnx.schema import first_problem
 
 
 class _Part(BaseModel):
@@ -129,7 +130,7 @@ def load_recipe(name_or_path: str, calibration: str | None = None) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
-        raise RecipeError(f"{path}: {data.first_problem(error)}") from error
+        raise RecipeError(f"{path}: {first_problem(error, Recipe)}") from error
     return recipe if calibration is None else _with_method(recipe, calibration)
 
 

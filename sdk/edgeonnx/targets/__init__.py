@@ -4,7 +4,7 @@ Profiles are data, one TOML file per board family (`targets/` in the repository)
 one.
 """
 
-from edgeonnx.targets.check import ModelFacts, refusals
+from edgeonnx.targets.check import ModelFacts, Refusal, refusals, refused
 from edgeonnx.targets.host import runs_here
 from edgeonnx.targets.load import list_targets, load_target, target_names
 from edgeonnx.targets.onnxruntime import Caps, caps, oldest
@@ -13,12 +13,14 @@ from edgeonnx.targets.profile import Target
 __all__ = [
     "Caps",
     "ModelFacts",
+    "Refusal",
     "Target",
     "caps",
     "list_targets",
     "load_target",
     "oldest",
     "refusals",
+    "refused",
     "runs_here",
     "target_names",
 ]

@@ -1,6 +1,7 @@
 """What a target refuses about a model, told without running it."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgeonnx.errors import TargetError
 from edgeonnx.targets.onnxruntime import oldest
@@ -15,7 +16,7 @@ class ModelFacts:
         opset: version of the default operator set it imports.
         ir_version: version of the ONNX file format it is written in.
         domains: operator domains its nodes use; the default one is `""`.
-        inputs_fixed: whether every dimension of every input is a number.
+        inputs_fixed: whether every dimension of every input but a free batch, which packaging fixes, is a number.
         external_data: whether weights lie in files beside the model.
         bytes: size of the model with all its weights, in bytes.
     """
@@ -28,16 +29,32 @@ class ModelFacts:
     bytes: int
 
 
+class Refusal(NamedTuple):
+    """Why a target refuses a model: what was looked at, what was expected and got, and what mends it."""
+
+    subject: str
+    message: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.message}; {self.mend}"
+
+
 def refusals(target: Target, facts: ModelFacts) -> list[str]:
-    """Why a target would refuse a model: one line each, with expected, got and the fix; empty if it would not.
+    """Why a target would refuse a model: one line each, with expected, got and the fix; empty if it would not."""
+    return [str(refusal) for refusal in refused(target, facts)]
+
+
+def refused(target: Target, facts: ModelFacts) -> list[Refusal]:
+    """As `refusals`, in parts.
 
     An IR version above the target's is no refusal: packaging lowers it, as the opset it carries allows.
     """
     found = (_opset(target, facts), _domains(target, facts), _shapes(target, facts), _size(target, facts))
-    return [line for line in found if line is not None]
+    return [refusal for refusal in found if refusal is not None]
 
 
-def _opset(target: Target, facts: ModelFacts) -> str | None:
+def _opset(target: Target, facts: ModelFacts) -> Refusal | None:
     most = target.caps.opset
     if facts.opset <= most:
         return None
@@ -47,35 +64,34 @@ def _opset(target: Target, facts: ModelFacts) -> str | None:
         upgrade = f"; or put onnxruntime {oldest(facts.opset, 1)} on the device"
     except TargetError:
         upgrade = ""
-    return (
-        f"opset: expected at most {most}, the highest of onnxruntime {target.onnxruntime.minimum}, "
-        f"got {facts.opset}; {lower}{upgrade}"
-    )
+    release = target.onnxruntime.minimum
+    message = f"expected at most {most}, the highest of onnxruntime {release}, got {facts.opset}"
+    return Refusal("opset", message, f"{lower}{upgrade}")
 
 
-def _domains(target: Target, facts: ModelFacts) -> str | None:
+def _domains(target: Target, facts: ModelFacts) -> Refusal | None:
     foreign = sorted(facts.domains - set(target.requires.domains))
     if not foreign:
         return None
     allowed = ", ".join(domain for domain in target.requires.domains if domain)
-    return (
-        f"operators: expected domains {allowed}, got {', '.join(foreign)}; "
-        "replace these operators with standard ones, or move them out of the model"
-    )
+    mend = "replace these operators with standard ones, or move them out of the model"
+    return Refusal("operators", f"expected domains {allowed}, got {', '.join(foreign)}", mend)
 
 
-def _shapes(target: Target, facts: ModelFacts) -> str | None:
+def _shapes(target: Target, facts: ModelFacts) -> Refusal | None:
     if facts.inputs_fixed or not target.requires.fixed_shapes:
         return None
-    return (
-        "input shapes: expected numbers in every dimension, got a free one; "
-        "fix it with python -m onnxruntime.tools.make_dynamic_shape_fixed"
+    return Refusal(
+        "input shapes",
+        "expected numbers in every dimension but the batch, got a free one",
+        "fix it with python -m onnxruntime.tools.make_dynamic_shape_fixed",
     )
 
 
-def _size(target: Target, facts: ModelFacts) -> str | None:
+def _size(target: Target, facts: ModelFacts) -> Refusal | None:
     most = target.requires.max_model_bytes
     if facts.bytes <= most:
         return None
     where = ", external data included" if facts.external_data else ""
-    return f"size: expected at most {most} bytes, got {facts.bytes}{where}; quantize the model or take a smaller one"
+    message = f"expected at most {most} bytes, got {facts.bytes}{where}"
+    return Refusal("size", message, "quantize the model or take a smaller one")

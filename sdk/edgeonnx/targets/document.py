@@ -86,7 +86,7 @@ def _type(annotation: Any) -> str:
         return "table" if _part(annotation) is None else "tables by name"
     if origin in (Union, UnionType) or hasattr(annotation, "__metadata__"):
         return _type(arguments[0] if arguments else annotation.__origin__)
-    return {str: "string", int: "integer", bool: "boolean"}.get(annotation, "table")
+    return {str: "string", int: "integer", float: "number", bool: "boolean"}.get(annotation, "table")
 
 
 def _default(field: FieldInfo) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from edgeonnx.errors import TargetError
 from edgeonnx.targets.onnxruntime import Caps, caps
 
-Tier = Literal["measured", "emulated", "compiled", "described"]
+Tier = Literal["measured", "emulated", "simulated", "compiled", "described"]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Threads = Annotated[int, Field(strict=True, ge=0)]
@@ -83,6 +83,9 @@ class Session(Part):
     graph_optimization: Literal["disabled", "basic", "extended", "all"] = Field(
         "all", description="onnxruntime's graph optimization level"
     )
+    memory: Literal["fast", "small"] = Field(
+        "fast", description="`small` where memory is short: weights stay in the file, at the cost of speed"
+    )
     config: dict[str, str] = Field({}, description="session config entries; keys and values are strings")
 
 
@@ -110,6 +113,24 @@ class Requires(Part):
     )
 
 
+class Placement(Part):
+    """When where nodes land is worth a warning, of a target with more than a CPU."""
+
+    min_share: float = Field(0.9, ge=0, le=1, description="least share of multiply-accumulates on the accelerator")
+    max_partitions: Count = Field(
+        5,
+        description="most runs of nodes on one provider, in the order they run: the accelerator with the CPU before "
+        "and after it makes 3; each further change costs a copy",
+    )
+
+
+class Compilation(Part):
+    """How models are compiled for the chip ahead of time, by the first of the providers."""
+
+    chip: str = Field(min_length=1, description="the chip, as a compiled model names it")
+    options: dict[str, str] = Field({}, description="provider options to compile with, besides the provider's own")
+
+
 class Member(Part):
     """What one member of a board family has of its own; everything else is the family's."""
 
@@ -117,6 +138,11 @@ class Member(Part):
     hardware: Hardware = Field(description="replaces the family's")
     arithmetic: Arithmetic | None = Field(None, description="replaces the family's")
     intra_op_threads: Threads | None = Field(None, description="replaces the family's")
+    platform: Platform | None = Field(None, description="replaces the family's")
+    providers: tuple[Provider, ...] = Field((), description="replaces the family's, unless empty")
+    compilation: Compilation | None = Field(None, description="replaces the family's")
+    tier: Tier | None = Field(None, description="replaces the family's")
+    proof: str | None = Field(None, description="replaces the family's")
 
 
 class Source(Part):
@@ -141,8 +167,8 @@ class Target(Part):
     name: Word = Field(description="the file's name without `.toml`; `FAMILY-MEMBER` names a member")
     title: str = Field(min_length=1, description="name for people")
     tier: Tier = Field(
-        description="`measured`: our tests run it natively; `emulated`: they run it under QEMU; `compiled`: they "
-        "compile for it; `described`: nothing of it is tested"
+        description="`measured`: our tests run it natively; `emulated`: they run it under QEMU; `simulated`: "
+        "they run it on the vendor's simulator; `compiled`: they compile for it; `described`: nothing of it is tested"
     )
     proof: str = Field(min_length=1, description="what is exercised, in a sentence, and what is not")
     platform: Platform
@@ -151,6 +177,8 @@ class Target(Part):
     providers: tuple[Provider, ...] = Field(min_length=1, description="in order of preference")
     session: Session = Session(intra_op_threads=0)
     arithmetic: Arithmetic
+    compilation: Compilation | None = None
+    placement: Placement = Placement()
     dialect: Word = Field("cpu", description="which placement of Quantize and Dequantize its kernels fuse")
     requires: Requires = Requires(fixed_shapes=False)
     members: dict[Word, Member] = Field({}, description="members of the family, by the last part of their name")
@@ -181,6 +209,11 @@ class Target(Part):
                 "hardware": member.hardware,
                 "arithmetic": member.arithmetic or self.arithmetic,
                 "session": self.session.model_copy(update={"intra_op_threads": threads}),
+                "platform": member.platform or self.platform,
+                "providers": member.providers or self.providers,
+                "compilation": member.compilation or self.compilation,
+                "tier": member.tier or self.tier,
+                "proof": member.proof or self.proof,
                 "members": {},
             }
         )
