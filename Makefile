@@ -3,19 +3,27 @@ PYTHON ?= python3
 VENV := .venv
 DEVICE := .venv-device
 INC := .venv-inc
+OPENVINO := .venv-openvino
+QNN := .venv-qnn
 BIN := $(VENV)/bin
 # --without-pip: some distributions ship Python without ensurepip; pip installs into the environment from outside.
 PIP = $(PYTHON) -m pip --disable-pip-version-check --quiet --python
 
-.PHONY: help install demo test test-slow test-inc inc check docs bench bench-runtime bench-calibration bench-peers bench-table clean
+.PHONY: help install demo test test-slow test-inc inc openvino test-openvino qnn test-qnn web platforms check docs bench bench-runtime bench-cold bench-memory bench-throughput bench-tuned bench-calibration bench-peers bench-providers bench-table clean
 
 help:
 	@echo "make demo       quantize a model, package it for a Raspberry Pi, run it as a device would"
 	@echo "make test       the tests (make test-slow: those that take minutes)"
 	@echo "make check      ruff, mypy, house rules, docs in step with the code (make docs writes the generated docs)"
 	@echo "make inc        neural-compressor in an environment of its own, .venv-inc (800 MB); make test-inc tests with it"
-	@echo "make bench      benchmarks; they print figures: bench-runtime, what the runtime costs; bench-peers, edgeonnx"
-	@echo "                and other tools side by side (an hour, 4 GB; PEERS=edgeonnx,ort for some of them)"
+	@echo "make openvino   OpenVINO's onnxruntime in .venv-openvino, where quantize --target intel-openvino finds it;"
+	@echo "                make test-openvino tests with it"
+	@echo "make qnn        Qualcomm's compiler and simulator in .venv-qnn, where package --target qualcomm-hexagon finds them;"
+	@echo "                make test-qnn tests with them"
+	@echo "make platforms  one bundle's golden samples in browser, node, C and on emulated boards (needs npm, chromium, gcc)"
+	@echo "make bench      benchmarks; they print figures: bench-runtime, bench-cold, bench-memory, bench-throughput, what"
+	@echo "                the runtime costs and gains; bench-peers, edgeonnx and other tools side by side (an hour, 4 GB;"
+	@echo "                PEERS=edgeonnx,ort for some of them)"
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -62,6 +70,41 @@ inc: $(INC)/.installed
 test-inc: $(VENV)/.installed-dev $(INC)/.installed
 	EDGEONNX_REQUIRE_INC=1 $(BIN)/python -m pytest -m slow tests/engines
 
+# OpenVINO's build of onnxruntime takes the place of onnxruntime, so it has an environment of its own.
+$(OPENVINO)/.installed: $(VENV)/.python
+	$(PYTHON) -m venv --without-pip $(OPENVINO)
+	$(PIP) $(OPENVINO)/bin/python install numpy onnxruntime-openvino==1.24.1
+	@touch $@
+
+openvino: $(OPENVINO)/.installed
+	@echo "export EDGEONNX_OPENVINO_PYTHON=$(abspath $(OPENVINO))/bin/python"
+
+test-openvino: $(VENV)/.installed-dev $(OPENVINO)/.installed
+	EDGEONNX_REQUIRE_OPENVINO=1 $(BIN)/python -m pytest -m slow tests/providers/test_openvino.py
+
+# The simulator of Qualcomm's NPU runs on x86-64 Linux.
+$(QNN)/.installed: $(VENV)/.python
+	$(PYTHON) -m venv --without-pip $(QNN)
+	$(PIP) $(QNN)/bin/python install numpy 'onnxruntime>=1.24.2' onnxruntime-qnn==2.7.0 onnxruntime-extensions
+	@touch $@
+
+qnn: $(QNN)/.installed
+	@echo "export EDGEONNX_QNN_PYTHON=$(abspath $(QNN))/bin/python"
+
+test-qnn: $(VENV)/.installed-dev $(QNN)/.installed
+	EDGEONNX_REQUIRE_QNN=1 $(BIN)/python -m pytest -m slow tests/providers/test_qnn.py
+
+examples/web/node_modules/.package-lock.json: examples/web/package-lock.json
+	cd examples/web && npm ci
+	@touch $@
+
+web: examples/web/node_modules/.package-lock.json
+
+# The same golden samples in browser, node, C and on emulated boards; writes docs/platforms.md.
+platforms: $(VENV)/.installed-dev web
+	$(BIN)/python -m pytest -m 'slow or not slow' tests/platforms
+	$(BIN)/python -m tests.platforms.table
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,10 +114,22 @@ check: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.house.write_docs
 
-bench: bench-runtime bench-calibration bench-peers
+bench: bench-runtime bench-cold bench-memory bench-throughput bench-calibration bench-peers
 
 bench-runtime: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/runtime_overhead.py
+
+bench-cold: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/cold_start.py
+
+bench-memory: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/memory.py
+
+bench-throughput: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/throughput.py
+
+bench-tuned: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/tuned.py $(if $(EDGEONNX_OPENVINO_PYTHON),--provider-python $(EDGEONNX_OPENVINO_PYTHON))
 
 bench-calibration: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/calibration.py
@@ -96,8 +151,17 @@ build/bench/packages/.installed: benchmarks/peers/requirements/models.txt $(VENV
 bench-peers: $(VENV)/.installed-dev $(PEER_ENVIRONMENTS) build/bench/packages/.installed
 	$(BIN)/python benchmarks/peers/bench.py --peers $(PEERS)
 
+# OpenVINO by itself and nncf, which quantizes for it: of the release that onnxruntime-openvino brings along.
+.venv-peers/openvino/.installed: $(VENV)/.python
+	$(PYTHON) -m venv --without-pip .venv-peers/openvino
+	$(PIP) .venv-peers/openvino/bin/python install openvino==2025.4.1 nncf==2.19.0
+	@touch $@
+
+bench-providers: $(VENV)/.installed-dev $(OPENVINO)/.installed .venv-peers/openvino/.installed build/bench/packages/.installed
+	$(BIN)/python benchmarks/providers.py --native .venv-peers/openvino/bin/python
+
 bench-table:
 	@$(BIN)/python benchmarks/peers/table.py build/bench/results.json
 
 clean:
-	rm -rf $(VENV) $(DEVICE) $(INC) .venv-peers build dist
+	rm -rf $(VENV) $(DEVICE) $(INC) $(OPENVINO) $(QNN) .venv-peers build dist

@@ -30,10 +30,15 @@ ROUNDS = 15
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "fashion.edge"
-        edgeonnx.package(EXAMPLE / "mobilenetv1.onnx", "x86-64", bundle, pipeline=EXAMPLE / "pipeline.toml")
+        data, model = EXAMPLE / "calibration.npz", EXAMPLE / "mobilenetv1.onnx"
+        edgeonnx.package(model, "x86-64", bundle, pipeline=EXAMPLE / "pipeline.toml", data=data)
+        with np.load(data) as arrays:
+            pictures = arrays["input"][:200].transpose(0, 3, 1, 2).astype(np.float32) / 255
+        np.savez(Path(folder) / "prepared.npz", input=pictures)
+        edgeonnx.package(model, "x86-64", Path(folder) / "bare.edge", data=Path(folder) / "prepared.npz")
         (Path(folder) / "edgeonnx_runtime").symlink_to(SDK / "runtime")
         imports(folder)
-        calls(bundle)
+        calls(bundle, Path(folder) / "bare.edge")
 
 
 def imports(folder: str) -> None:
@@ -50,13 +55,32 @@ def imports(folder: str) -> None:
     print(f"memory: {two[1] / one[1]:.3f}x of numpy and onnxruntime ({one[1] / 1024:.0f} MB)")
 
 
-def calls(bundle: Path) -> None:
+def calls(joined: Path, bare: Path) -> None:
+    """Of uint8 pictures, and of floats, whose values are looked at."""
+    rng = np.random.default_rng(0)
+    call("a picture", joined, rng.integers(0, 256, (28, 28, 1)).astype(np.uint8))
+    call("floats", bare, rng.random((1, 1, 28, 28), np.float32))
+    call("64 times as many", bare, rng.random((64, 1, 28, 28), np.float32))
+
+
+def call(what: str, bundle: Path, x: np.ndarray) -> None:
+    """`run` over the session's own, and over a model that watches nothing."""
     model = edgeonnx.load(bundle, threads=1)
-    feeds = {"input": np.zeros((28, 28, 1), np.uint8)}
-    names = [output.name for output in model.outputs]
-    timed = paired(lambda: model.session.run(names, feeds), lambda: model.run(feeds), seconds=4)
+    unwatched = edgeonnx.load(bundle, threads=1, watch=False)
+    model.monitor.on_alarm = lambda _: None  # noise is not what it was calibrated on
+    feeds, names, session = {"input": x}, [output.name for output in model.outputs], model.session
+    model.warmup(50)
+    timed = paired(lambda: session.run(names, feeds), lambda: model.run(feeds), seconds=4)
     added = timed.second.median - timed.first.median
-    print(f"call:   run() takes {added:.1f} us over session.run ({timed.first.median:.1f} us)")
+    print(f"call:   run() of {what} takes {added:.1f} us over session.run ({timed.first.median:.1f} us)")
+    total = paired(lambda: many(unwatched, feeds), lambda: many(model, feeds), seconds=6)
+    print(f"health: {1 / total.ratio - 1:+.1%} over not watching; looks took {model.health().cost:.2%}")
+
+
+def many(model: edgeonnx.runtime.Model, feeds: dict[str, np.ndarray]) -> None:
+    """Enough calls for some of them to be looked at."""
+    for _ in range(200):
+        model.run(feeds)
 
 
 if __name__ == "__main__":

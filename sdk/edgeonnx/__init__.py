@@ -4,33 +4,50 @@
 """
 
 from edgeonnx.bench.timing import Latency, Paired
+from edgeonnx.doctor.finding import Finding
 from edgeonnx.errors import BudgetError, EdgeonnxError
 from edgeonnx.model import Model, TensorSpec
 from edgeonnx.pipeline.spec import PipelineSpec, load_pipeline
 from edgeonnx.quantize.recipe import Recipe, list_recipes, load_recipe
 from edgeonnx.runtime import load
+from edgeonnx.runtime._findings import TuneReport
 from edgeonnx.targets import Target, list_targets, load_target
 from edgeonnx.verbs.bench import BenchResult, bench
+from edgeonnx.verbs.comparison import PipelineCheck
+from edgeonnx.verbs.doctor import Diagnosis, doctor
 from edgeonnx.verbs.inspect import Inspection, inspect
 from edgeonnx.verbs.package import PackageResult, package
+from edgeonnx.verbs.pipeline import PipelineView, check_pipeline, show_pipeline
 from edgeonnx.verbs.quantize import QuantizeResult, quantize
+from edgeonnx.verbs.sign import KeyPair, Signature, keygen, sign, verify
+from edgeonnx.verbs.tune import tune
 
 __all__ = [
     "BenchResult",
     "BudgetError",
+    "Diagnosis",
     "EdgeonnxError",
+    "Finding",
     "Inspection",
+    "KeyPair",
     "Latency",
     "Model",
     "PackageResult",
     "Paired",
+    "PipelineCheck",
     "PipelineSpec",
+    "PipelineView",
     "QuantizeResult",
     "Recipe",
+    "Signature",
     "Target",
     "TensorSpec",
+    "TuneReport",
     "bench",
+    "check_pipeline",
+    "doctor",
     "inspect",
+    "keygen",
     "list_recipes",
     "list_targets",
     "load",
@@ -39,4 +56,8 @@ __all__ = [
     "load_target",
     "package",
     "quantize",
+    "show_pipeline",
+    "sign",
+    "tune",
+    "verify",
 ]

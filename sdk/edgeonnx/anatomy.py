@@ -55,17 +55,30 @@ def _constant(node: ir.Node) -> ir.TensorProtocol | None:
     return None if attribute is None else attribute.as_tensor()
 
 
+def node_macs(model: Model) -> tuple[int | None, ...]:
+    """Multiply-accumulates of each node of the main graph, in its order; free dimensions are taken as 1.
+
+    None where a shape that is needed can't be inferred, and for operators that are not counted.
+    """
+    return tuple(_node_macs(node) for node in _with_shapes(model).graph)
+
+
+def _node_macs(node: ir.Node) -> int | None:
+    count = _COUNTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if count is None:
+        return None if node.op_type in _UNCOUNTED else 0
+    first, second, out = (_sizes(value) for value in [*node.inputs[:2], node.outputs[0]])
+    return None if first is None or second is None or out is None else count(node, first, second, out)
+
+
 def _macs(model: Model) -> int | None:
     """Sum over the main graph; None where a shape that is needed can't be inferred."""
     total = 0
     for node in _with_shapes(model).graph:
-        count = _COUNTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-        if count is None:
-            continue
-        shapes = [_sizes(value) for value in [*node.inputs[:2], node.outputs[0]]]
-        if any(shape is None for shape in shapes):
+        count = _node_macs(node)
+        if count is None and node.op_type not in _UNCOUNTED:
             return None
-        total += count(node, *(shape for shape in shapes if shape is not None))
+        total += count or 0
     return total
 
 

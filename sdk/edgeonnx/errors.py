@@ -2,6 +2,7 @@
 
 EdgeonnxError                 exit code 2: bad input, unless a class below says otherwise
 ├── BundleError               a bundle: cut short, altered, of a newer schema      (raised on the device too)
+│   └── SignatureError (exit 1)  not signed with that key, or altered since        (raised on the device too)
 ├── InputError                an input of a bundle does not fit                    (raised on the device too)
 ├── DeviceError               this machine lacks what the bundle asks for          (raised on the device too)
 ├── SelftestError   (exit 1)  golden outputs differ                                (raised on the device too)
@@ -16,7 +17,7 @@ EdgeonnxError                 exit code 2: bad input, unless a class below says 
 └── BudgetError     (exit 3)  the accuracy or speed budget was missed; carries the best result
 """
 
-from edgeonnx.runtime._errors import BundleError, DeviceError, EdgeonnxError, InputError, SelftestError
+from edgeonnx.runtime._errors import BundleError, DeviceError, EdgeonnxError, InputError, SelftestError, SignatureError
 
 __all__ = [
     "BudgetError",
@@ -32,6 +33,7 @@ __all__ = [
     "PipelineError",
     "RecipeError",
     "SelftestError",
+    "SignatureError",
     "TargetError",
 ]
 

@@ -15,6 +15,8 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError
 
 from edgeonnx.errors import ModelError
+from edgeonnx.explain import explain
+from edgeonnx.extensions import register_extensions, uses_extensions
 from edgeonnx.external import all_weights, attach, inside, save_beside
 from edgeonnx.files import replacing, sha256
 from edgeonnx.names import name_apart
@@ -118,12 +120,14 @@ class Model:
     @cached_property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """What a caller must feed: graph inputs without those that are initializers."""
-        return tuple(_spec(value) for value in self.ir.graph.inputs if value.name not in self.ir.graph.initializers)
+        return tuple(
+            tensor_spec(value) for value in self.ir.graph.inputs if value.name not in self.ir.graph.initializers
+        )
 
     @cached_property
     def outputs(self) -> tuple[TensorSpec, ...]:
         """What the model returns."""
-        return tuple(_spec(value) for value in self.ir.graph.outputs)
+        return tuple(tensor_spec(value) for value in self.ir.graph.outputs)
 
     @property
     def opset(self) -> int:
@@ -190,12 +194,14 @@ class Model:
         return path
 
     def session(self, options: ort.SessionOptions | None = None) -> ort.InferenceSession:
-        """An onnxruntime session on the CPU.
+        """An onnxruntime session on the CPU, with onnxruntime-extensions' operators where the model uses them.
 
         Raises:
-            ModelError: onnxruntime does not accept the model; its own words follow.
+            ModelError: onnxruntime does not accept the model (its own words follow), or extensions are not installed.
         """
         options = options or session_options()
+        if uses_extensions(self.ir):
+            register_extensions(options)
         start = partial(
             ort.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
@@ -208,7 +214,7 @@ class Model:
                 return start(str(self.save(Path(folder) / "model.onnx")))
         except Exception as error:  # onnxruntime's exception types are private and many
             name = self.path or "the model"
-            raise ModelError(f"onnxruntime does not accept {name}: {first_line(error)}") from error
+            raise ModelError(f"onnxruntime does not accept {name}: {explained(error)}") from error
 
 
 def session_options(threads: int = 1, optimize: bool = True) -> ort.SessionOptions:
@@ -232,6 +238,12 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def explained(error: BaseException) -> str:
+    """First line of an exception's message; then its cause and what mends it, where it is a known one."""
+    known = explain(str(error))
+    return first_line(error) if known is None else f"{first_line(error)}: {known}"
+
+
 def _root(error: BaseException) -> BaseException:
     """The innermost cause: onnx-ir wraps an error once for each level of the graph."""
     while error.__cause__ is not None:
@@ -239,7 +251,8 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _spec(value: ir.Value) -> TensorSpec:
+def tensor_spec(value: ir.Value) -> TensorSpec:
+    """Name, type and shape of a value of a graph."""
     dtype = "unknown"
     if isinstance(value.type, (ir.SequenceType, ir.OptionalType)):
         return TensorSpec(value.name or "", "sequence" if isinstance(value.type, ir.SequenceType) else "optional", None)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgeonnx.runtime._manifest import SCHEMA
 from tests.cli.models import linear, noise, write_model
 
 USER_CODE = """
@@ -102,9 +103,12 @@ OTHERS = {
     "a pipeline that is no TOML": (FASHION + " --pipeline {here}/text.toml", ["is not TOML"]),
     "a pipeline with an unknown field": (
         FASHION + " --pipeline {here}/field.toml",
-        ["field.toml: input.input.sizes is not a known field"],
+        ["field.toml: input.input.sizes is not a known field. Near: resize"],
     ),
-    "a pipeline for another input": (BARE + " --pipeline {here}/input.toml", ["no such input; it has input"]),
+    "a pipeline for another input": (
+        BARE + " --pipeline {here}/input.toml",
+        ["input.input.to: the model has no input 'photo'; it has input"],
+    ),
     "a pipeline of other channels": (BARE + " --pipeline {here}/rgb.toml", ["expected 1 channels, got 3"]),
     "no pipeline where it was quantized through one": (FASHION, ["--pipeline", "--bare"]),
     "another pipeline than quantized through": (
@@ -134,7 +138,7 @@ OTHERS = {
         ["opset 1 can't be raised to 13", "export the model again with opset 13"],
     ),
     "a free shape where none may be": (
-        "package {model} --target qualcomm-hexagon -o {out}/m.edge",
+        "package {here}/free.onnx --target qualcomm-hexagon -o {out}/m.edge",
         ["input shapes: expected numbers"],
     ),
     "no such folder to write to": (
@@ -162,7 +166,7 @@ RUNS = {
     "no such bundle": ("{here}/none.edge {shirt}", ["none.edge"]),
     "a model for a bundle": ("{model} {shirt}", ["model.onnx"]),
     "a bundle cut short": ("{here}/cut.edge {shirt}", ["cut.edge"]),
-    "a newer schema": ("{here}/newer.edge {shirt}", ["schema 2", "edgeonnx-runtime"]),
+    "a newer schema": ("{here}/newer.edge {shirt}", [f"schema {SCHEMA + 1}", "edgeonnx-runtime"]),
     "an entry too many": ("{here}/more.edge {shirt}", ["extra.txt"]),
     "no such picture": ("{bundle} {here}/none.png", ["none.png"]),
     "text for a picture": ("{bundle} {here}/text.png", ["text.png"]),
@@ -278,6 +282,7 @@ def _write_models(here, model, picture):
     linear(here / "short.onnx", external=True)
     (here / "short.onnx.data").write_bytes(b"0" * 20)
     write_model(here / "relu.onnx", "(float[N,4] x) => (float[N,4] y) { y = Relu(x) }")
+    write_model(here / "free.onnx", "(float[N,T] x) => (float[N,T] y) { y = Relu(x) }")
     write_model(here / "outputs.onnx", "(float[N,4] x) => (float[N,4] y, float[N,4] z) { y = Relu(x) z = Neg(x) }")
     linear(here / "opset.onnx", opset=24)
     halves = "(float[1,4] x) => (float[1,2] y, float[1,2] z) { y, z = Split <axis = 1> (x) }"
@@ -322,7 +327,7 @@ def _write_specs(here, examples):
     spec = (examples / "pipeline.toml").read_text()
     (here / "text.toml").write_text("To be written on Monday.")
     (here / "field.toml").write_text(spec.replace("layout =", "sizes ="))
-    (here / "input.toml").write_text(spec.replace("[input.input]", "[input.image]"))
+    (here / "input.toml").write_text(spec.replace("[input.input]", '[input.input]\nto = "photo"'))
     (here / "rgb.toml").write_text(spec.replace('"grey"', '"rgb"'))
     (here / "other.toml").write_text(spec.replace("scale = 255", "scale = 256"))
     (here / "recipe.toml").write_text('title = "mine"\n[calibration]\nsamples = 0\n')
@@ -340,5 +345,5 @@ def _write_bundles(here, bundle):
         for entry in old.infolist():
             data = old.read(entry)
             if entry.filename == "manifest.json":
-                data = json.dumps(json.loads(data) | {"schema": 2}).encode()
+                data = json.dumps(json.loads(data) | {"schema": SCHEMA + 1}).encode()
             new.writestr(entry, data)

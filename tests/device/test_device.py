@@ -68,8 +68,8 @@ def _with(bundle: Path, copy: Path, name: str, data: bytes) -> Path:
 
 
 def test_a_golden_output_that_differs_exits_with_1(pi, fashion_bundle, tmp_path):
-    name = "golden/0/output0.npy"
     with zipfile.ZipFile(fashion_bundle) as archive:
+        name = next(name for name in archive.namelist() if name.startswith("golden/0/") and "output0" in name)
         output = np.load(io.BytesIO(archive.read(name)))
     moved = io.BytesIO()
     np.save(moved, output + np.asarray(1000, output.dtype))
@@ -81,12 +81,12 @@ def test_a_golden_output_that_differs_exits_with_1(pi, fashion_bundle, tmp_path)
 def test_a_flipped_byte_exits_with_2_and_names_the_entry(pi, fashion_bundle, tmp_path):
     altered = bytearray(fashion_bundle.read_bytes())
     with zipfile.ZipFile(fashion_bundle) as archive:
-        info = archive.getinfo("model.onnx")
+        info = next(info for info in archive.infolist() if info.filename.endswith(".onnx"))
     altered[info.header_offset + 30 + len(info.filename) + info.file_size // 2] ^= 1
     (tmp_path / "altered.edge").write_bytes(altered)
     ran = pi.python(tmp_path / "altered.edge", "selftest")
     assert ran.returncode == 2, ran.stderr
-    assert "model.onnx" in ran.stderr
+    assert info.filename in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

@@ -7,7 +7,9 @@ import click
 
 from edgeonnx import list_recipes
 from edgeonnx.cli import cli
-from edgeonnx.targets.document import generated
+from edgeonnx.doctor import document as doctor
+from edgeonnx.pipeline import document as pipeline
+from edgeonnx.targets import document as targets
 from tests.house.tree import ROOT
 
 WIDTH = 80
@@ -52,8 +54,14 @@ def help_text(typed: str, command: click.Command) -> str:
 
 def documents() -> Mapping[Path, str]:
     """The generated documents: path -> what is to stand there."""
-    targets = ROOT / "docs" / "targets.md"
-    return {ROOT / "docs" / "cli.md": _command_line(), targets: generated(targets.read_text("utf-8"))}
+    docs = ROOT / "docs"
+    return {
+        docs / "cli.md": _command_line(),
+        docs / "doctor.md": doctor.generated((docs / "doctor.md").read_text("utf-8")),
+        docs / "targets.md": targets.generated((docs / "targets.md").read_text("utf-8")),
+        docs / "pipeline.md": pipeline.generated((docs / "pipeline.md").read_text("utf-8")),
+        docs / "pipeline.schema.json": pipeline.json_schema(),
+    }
 
 
 def _below(typed: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:

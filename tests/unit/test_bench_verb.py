@@ -6,6 +6,9 @@ from models import build, convnet, noise
 
 from edgeonnx import Model, bench, package
 from edgeonnx.errors import BundleError, DataError, ModelError
+from edgeonnx.extensions import decoded_inputs
+from edgeonnx.pipeline.graph import join
+from edgeonnx.pipeline.spec import PipelineSpec
 
 
 @pytest.fixture
@@ -38,6 +41,15 @@ def test_on_data(saved):
 def test_noise_for_any_input(tmp_path):
     text = "(string[N] s, bool[2] b, int64 n, float[N,3] x) => (float[N,3] y) { y = Relu(x) }"
     assert bench(build(text).save(tmp_path / "m.onnx"), seconds=0).latency.runs == 30
+
+
+def test_a_graph_that_decodes_pictures_is_fed_one(tmp_path):
+    pytest.importorskip("onnxruntime_extensions")
+    declared = PipelineSpec.model_validate({"input": {"x": {"type": "image", "decode": True, "resize": {"size": 12}}}})
+    joined = join(build("(float[1,3,12,12] x) => (float[1,3,12,12] y) { y = Relu(x) }", opset=18), declared)
+    assert decoded_inputs(joined.ir) == {"x"}
+    assert bench(joined.save(tmp_path / "m.onnx"), seconds=0).latency.runs == 30
+    assert package(joined, "x86-64", tmp_path / "m.edge").manifest.golden.origin == "generated"
 
 
 def test_files_that_can_not_be_timed(tmp_path, saved):

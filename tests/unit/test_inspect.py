@@ -32,7 +32,7 @@ def test_external_data_and_record(tmp_path):
 
 def test_refusals_are_those_of_the_profiles():
     fixed = build("(float[1,4] x) => (float[1,4] y) { y = Relu(x) }", opset=13)
-    free = build("(float[N,4] x) => (float[N,4] y) { y = Relu(x) }", opset=13)
+    free = build("(float[1,N] x) => (float[1,N] y) { y = Relu(x) }", opset=13)
     foreign = build("(float[1,4] x) => (float[1,4] y) { y = my.Relu(x) }", domains=["my"])
     newest = build("(float[1,4] x) => (float[1,4] y) { y = Relu(x) }", opset=23, ir_version=11)
     for target in list_targets():

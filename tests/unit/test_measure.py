@@ -94,7 +94,9 @@ def test_speed_is_paired():
 
 def test_preparation_with_a_pipeline():
     model = build("(float[1,1,2,2] x) => (float[1,4] y) { y = Flatten(x) }")
-    spec = PipelineSpec.model_validate({"input": {"x": {"color": "grey", "normalize": {"scale": 255}}}})
+    spec = PipelineSpec.model_validate(
+        {"input": {"x": {"type": "image", "color": "grey", "normalize": {"scale": 255}}}}
+    )
     prepare = Preparation(model, spec)
     pixels = np.array([[[0], [51]], [[102], [255]]], np.uint8)
     (sample,) = prepare.open({"x": pixels[None]}).feeds()
@@ -104,3 +106,35 @@ def test_preparation_with_a_pipeline():
         prepare({"x": pixels[:1]})
     with pytest.raises(ModelError, match="the model does not run on a sample"):
         predictor(MODEL, PREPARE)({"x": noise(1, 9)})
+
+
+def test_a_users_metric_sees_results_and_the_models_own_outputs():
+    model = build(
+        "(float[1,1,2,2] x) => (float[1,4] y, float[1] z) { y = Flatten(x) z = ReduceMax<axes = [1], keepdims = 0>(y) }"
+    )
+    output = {"type": "classification", "scores": "y", "activation": "softmax"}
+    spec = PipelineSpec.model_validate({"input": {"x": {"type": "image", "color": "grey"}}, "output": output})
+    prepare = Preparation(model, spec)
+    sample = {"x": np.array([[[0], [1]], [[2], [3]]], np.uint8)}
+    raw = predictor(model, prepare)(sample)
+    assert list(raw) == ["y", "z"]
+    seen = predictor(model, prepare, finished=True)(sample)
+    np.testing.assert_allclose(seen["probabilities"], [np.exp([0, 1, 2, 3]) / np.exp([0, 1, 2, 3]).sum()], rtol=1e-5)
+    assert (list(seen), seen["y"].tolist()) == (["y", "z", "probabilities"], [[0, 1, 2, 3]])
+    yardstick = Yardstick(model, prepare, None, lambda predict: float(predict(sample)["probabilities"].max()))
+    assert yardstick.float_score == yardstick.score(model) == pytest.approx(0.644, abs=1e-3)
+
+
+def test_notes_reach_the_postprocessing():
+    """Boxes come back in pixels of the picture, whose size only preprocessing knows."""
+    text = (
+        "(float[1,3,8,8] x) => (float[1,2,6] y) { m = ReduceMean<keepdims = 0>(x) n = Mul(m, zero) y = Add(rows, n) }"
+    )
+    rows = np.array([[[0, 0, 4, 4, 0.9, 1], [2, 2, 8, 8, 0.8, 0]]], np.float32)
+    model = build(text, zero=np.float32(0), rows=rows)
+    image = {"type": "image", "resize": {"size": 8}}
+    spec = PipelineSpec.model_validate({"input": {"x": image}, "output": {"type": "detection", "format": "rows"}})
+    seen = predictor(model, Preparation(model, spec), finished=True)({"x": np.zeros((16, 32, 3), np.uint8)})
+    np.testing.assert_allclose(seen["boxes"], [[0, 0, 16, 8], [8, 4, 32, 16]], atol=1e-4)
+    assert seen["classes"].tolist() == [1, 0]
+    assert seen["y"].shape == (1, 2, 6)

@@ -90,9 +90,7 @@ def test_older_operators_keep_their_meaning(opset, name):
 def test_an_operator_with_no_newer_form_is_refused():
     with pytest.raises(ModelError, match=r"opset 11 can't be raised to 13: Hardmax means something else there"):
         normalize(build("(float[2,3] x) => (float[2,3] y) { y = Hardmax(x) }", opset=11))
-    with pytest.raises(
-        ModelError, match=r"opset 9 can't be raised to 13, which INT8 needs: .*; export the model again"
-    ):
+    with pytest.raises(ModelError, match=r"opset 9 can't be raised to 13: .*; export the model again"):
         normalize(build("(float[2,3] x) => (float[2,3] y) { y = NoSuchOperator(x) }", opset=9))
 
 

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 from models import build, noise, weight
 
+from edgeonnx import data
 from edgeonnx.optimize.normalize import normalize
 from edgeonnx.quantize.placement import Dialect, load_dialect, place
+from edgeonnx.quantize.recipe import load_recipe
+from edgeonnx.quantize.terms import agreed
 from edgeonnx.ranges import Ranges
+from edgeonnx.targets import list_targets
 
 UNKNOWN = Ranges({}, 0)
 CPU = load_dialect("cpu")
+DIALECTS = data.names("targets/dialects")
 
 
 def placed(text, scope="all", ranges=UNKNOWN, **weights):
@@ -144,3 +149,46 @@ def test_what_a_scale_shared_with_a_mask_would_hide():
     quantized, kept = placed(text, ranges=ranges, w=weight(4, 4))
     assert quantized == ["MatMul"]
     assert kept == dict.fromkeys(["Add", "Softmax"], "h takes fewer than 16 of the steps of a")
+
+
+def test_every_dialect_is_read_and_has_sources():
+    assert {target.dialect for target in list_targets()} <= set(DIALECTS)
+    assert {"cpu", "openvino", "qnn", "xnnpack", "tensorrt", "coreml", "web"} <= set(DIALECTS)
+    for dialect in map(load_dialect, DIALECTS):
+        assert all(source["url"].startswith("https://") for source in dialect.sources)
+        assert dialect.sources
+        groups = [dialect.compute, dialect.fused, dialect.carried, dialect.passing]
+        assert sum(map(len, groups)) == len(frozenset().union(*groups))
+        assert bool(dialect.compute) != bool(dialect.refusal)
+        assert dialect.per_channel <= {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "recipe", "activations", "weights", "said"),
+    [
+        ("cpu", "balanced", ("uint8", False), "int8", 0),
+        ("cpu", "int16-activations", ("uint16", False), "int8", 0),
+        ("openvino", "int16-activations", ("uint8", False), "int8", 1),
+        ("tensorrt", "balanced", ("int8", True), "int8", 1),
+        ("xnnpack", "balanced", ("int8", False), "int8", 1),
+        ("qnn", "int16-activations", ("uint16", False), "int8", 0),
+        ("qnn", "balanced", ("uint8", False), "int8", 1),  # the scope
+    ],
+)
+def test_the_provider_has_the_last_word_on_types(dialect, recipe, activations, weights, said):
+    given, changes = agreed(load_recipe(recipe), load_dialect(dialect), dialect)
+    assert (given.activations.dtype, given.activations.symmetric) == activations
+    assert (given.weights.dtype, given.weights.symmetric) == (weights, True)
+    assert len(changes) == said
+    assert all(dialect in change for change in changes)
+
+
+def test_what_is_not_run_in_float_is_quantized_in_one_scope():
+    given, (change,) = agreed(load_recipe("balanced"), load_dialect("qnn"), "QNNExecutionProvider")
+    assert given.scopes == ("all",)
+    assert change == "scopes: only all, since QNNExecutionProvider does not run what stays in float"
+
+
+def test_schemes_without_placement_stay_as_they_are():
+    recipe = load_recipe("float16")
+    assert agreed(recipe, load_dialect("tensorrt"), "x") == (recipe, ())

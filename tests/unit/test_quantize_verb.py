@@ -144,7 +144,8 @@ def test_opsets_with_a_pipeline(opset, tmp_path):
         y = Flatten(g)
     }"""
     model = build(text, opset=opset, w1=weight(8, 3, 3, 3), w2=weight(3, 8, 3, 3))
-    (tmp_path / "p.toml").write_text("[input.x]\nresize = {height = 8, width = 8}\nnormalize = {scale = 255}")
+    image = "resize = {height = 8, width = 8}\nnormalize = {scale = 255}"
+    (tmp_path / "p.toml").write_text(f'[input.x]\ntype = "image"\n{image}')
     pictures = np.random.default_rng(0).integers(0, 256, (12, 9, 7, 3), dtype=np.uint8)
     result = small(model=model, data={"x": pictures}, pipeline=tmp_path / "p.toml", max_drop=1)
     assert result.model.opset == max(13, opset)

@@ -49,12 +49,12 @@ def test_no_such_recipe_names_those_near():
     ("text", "match"),
     [
         ("", "title is missing"),
-        (TITLE + "colour = 3", "colour is not a known field"),
+        (TITLE + "colour = 3", "colour is not a known field. Known: name, title"),
         (TITLE + "weights = {bits = 4}", "weights.bits is not a known field"),
-        (TITLE + 'weights = {dtype = "int3"}', r"weights.dtype: Input should be 'int8' or 'uint8', got 'int3'"),
+        (TITLE + 'weights = {dtype = "int3"}', r"weights.dtype: expected 'int8' or 'uint8', got 'int3'"),
         (TITLE + "calibration = {samples = 0}", r"calibration.samples: .*greater than or equal to 1, got 0"),
         (TITLE + "scopes = []", r"scopes: .*at least 1 item"),
-        (TITLE + 'scopes = ["everything"]', r"scopes.0: Input should be 'all' or 'compute', got 'everything'"),
+        (TITLE + 'scopes = ["everything"]', r"scopes.0: expected 'all' or 'compute', got 'everything'"),
         ("title = ", "is not TOML"),
     ],
 )

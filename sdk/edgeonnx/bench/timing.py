@@ -64,7 +64,11 @@ def paired(first: Callable[[], object], second: Callable[[], object], seconds: f
         seconds: how long to go on, both together.
         runs: how many turns at least.
     """
-    one, two = _series((first, second), seconds, runs)
+    return compared(*_series((first, second), seconds, runs))
+
+
+def compared(one: np.ndarray, two: np.ndarray) -> Paired:
+    """Two series of call times that were taken in turns, in seconds, shape (runs,) each; see `paired`."""
     rng = np.random.default_rng(0)
     picks = rng.integers(0, len(one), (_BOOTSTRAPS, min(len(one), 1000)))
     ratios = np.median(one[picks], axis=1) / np.median(two[picks], axis=1)

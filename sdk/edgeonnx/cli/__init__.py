@@ -8,7 +8,20 @@ import click
 
 from edgeonnx.errors import EdgeonnxError
 
-_VERBS = ("inspect", "targets", "quantize", "package", "run", "bench")
+_VERBS = (
+    "inspect",
+    "targets",
+    "doctor",
+    "pipeline",
+    "quantize",
+    "package",
+    "run",
+    "bench",
+    "tune",
+    "keygen",
+    "sign",
+    "verify",
+)
 
 
 class _Verbs(click.Group):

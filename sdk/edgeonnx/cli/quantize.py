@@ -31,6 +31,11 @@ from edgeonnx.verbs.quantize import QuantizeResult, quantize
     show_default=True,
     help="Tool that quantizes; auto asks the others where native misses the budget.",
 )
+@click.option(
+    "--provider-python",
+    type=click.Path(path_type=Path),
+    help="Interpreter whose onnxruntime has the target's provider; without it, one is looked for.",
+)
 @click.option("--skip-bad", is_flag=True, help="Pass over samples that can't be read, and name them.")
 @click.option("--metric", help="FILE.py:FUNC; FUNC(predict) returns a float, higher is better.")
 @click.option("--max-drop", type=float, default=0.01, show_default=True, help="How much lower the score may be.")
@@ -47,6 +52,7 @@ def command(
     recipe: str,
     calibration: str | None,
     engine: str,
+    provider_python: Path | None,
     skip_bad: bool,
     metric: str | None,
     max_drop: float,
@@ -75,6 +81,7 @@ def command(
                 pipeline=pipeline,
                 calibration=calibration,
                 engine=engine,
+                provider_python=provider_python,
                 skip_bad=skip_bad,
                 max_drop=max_drop,
                 force=force,

@@ -8,7 +8,7 @@ from time import monotonic
 from onnxruntime.quantization import CalibrationDataReader, quantize_dynamic, quantize_static
 
 from edgeonnx.engines.base import Failure, Feeds, Proposal, proposal
-from edgeonnx.model import Model, first_line
+from edgeonnx.model import Model, explained
 from edgeonnx.quiet import quiet_logging
 
 Maker = Callable[[Path, Path], object]
@@ -53,7 +53,7 @@ def _made(name: str, make: Maker, source: Path, given: Model) -> Proposal | Fail
         with quiet_logging():
             make(source, result)
     except Exception as error:  # the quantizer raises whatever its parts raise
-        return Failure(name, first_line(error))
+        return Failure(name, explained(error))
     return proposal(name, result, given)
 
 

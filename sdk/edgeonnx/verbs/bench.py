@@ -6,12 +6,12 @@ from itertools import islice
 from pathlib import Path
 
 from edgeonnx.bench.timing import Latency, Paired, paired, single
-from edgeonnx.bundle.golden import generate
 from edgeonnx.calibration.samples import Data, open_samples
 from edgeonnx.model import Model, session_options
 from edgeonnx.runtime import load
 from edgeonnx.runtime._bundle import open_bundle
 from edgeonnx.runtime._selftest import golden_inputs
+from edgeonnx.verbs.noise import noise
 
 
 @dataclass(frozen=True)
@@ -73,5 +73,5 @@ def _call(path: Path, data: Data | None, threads: int) -> Callable[[], object]:
     if data is not None:
         feeds = next(islice(open_samples(data, model.inputs).feeds(), 1))
     else:
-        feeds = generate(model.inputs, {}, 1)[0]
+        feeds = dict(noise(model, model.inputs, {}, 1)[0])
     return lambda: session.run(None, feeds)

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgeonnx.anatomy import Anatomy, dissect
 from edgeonnx.model import Model, TensorSpec
+from edgeonnx.optimize.batch import fixed_but_batch
 from edgeonnx.targets import ModelFacts, Target, list_targets, refusals
 from edgeonnx.verbs.data import as_model
 
@@ -58,28 +59,30 @@ def inspect(model: str | Path | Model) -> Inspection:
         external_data=model.has_external_data,
         anatomy=anatomy,
         record=model.record,
-        refusals={t.name: tuple(refusals(t, _facts(model, anatomy))) for t in list_targets()},
+        refusals={t.name: tuple(refusals(t, model_facts(model, anatomy))) for t in list_targets()},
     )
 
 
-def target_refusals(model: Model, target: Target, size: int | None = None) -> list[str]:
+def target_refusals(model: Model, target: Target, size: int | None = None, core: Model | None = None) -> list[str]:
     """Why a target would refuse a model, one line each; empty if it would not.
 
     Args:
         model: as it would be shipped, or as it is before it is made smaller.
         target: the device.
         size: bytes to judge by, where the model is not yet of the size it will have; None: its own.
+        core: the model without its pipeline, whose input shapes are judged; None: it has none.
     """
-    facts = _facts(model, dissect(model))
+    facts = replace(model_facts(model, dissect(model)), inputs_fixed=all(map(fixed_but_batch, (core or model).inputs)))
     return refusals(target, facts if size is None else replace(facts, bytes=size))
 
 
-def _facts(model: Model, anatomy: Anatomy) -> ModelFacts:
+def model_facts(model: Model, anatomy: Anatomy) -> ModelFacts:
+    """What targets' checks ask of a model."""
     return ModelFacts(
         opset=model.opset,
         ir_version=model.ir_version,
         domains=anatomy.domains,
-        inputs_fixed=all(tensor.fixed for tensor in model.inputs),
+        inputs_fixed=all(map(fixed_but_batch, model.inputs)),
         external_data=model.has_external_data,
         bytes=model.file_bytes,
     )

@@ -70,6 +70,8 @@ def open_journal(job: Job, calibration: Selection, evaluation: Selection | None)
         "data": prints,
         "indexes": [calibration.indexes, evaluation.indexes],
         "onnxruntime": ort.__version__,
+        "dialect": job.dialect.model_dump_json(exclude={"sources"}),
+        "runner": job.runner.where if job.runner else None,
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return Journal(cache_folder("search") / f"{digest}.jsonl")

@@ -1,13 +1,19 @@
-"""How a quantized model is judged: a score on samples it was not calibrated on, and time against float."""
+"""How a quantized model is judged: a score on samples it was not calibrated on, and time against float.
+
+A metric of the user's own sees what the device's program will see, the results of the pipeline, and the model's own
+outputs beside them. The shipped ones look at the model's own outputs alone: results are discrete, and hide how far the
+outputs are.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgeonnx.bench.timing import Paired, paired
+from edgeonnx.bench.timing import Paired, compared, paired
 from edgeonnx.calibration.samples import Data, Samples
 from edgeonnx.errors import MetricError
 from edgeonnx.model import Model
+from edgeonnx.providers import Runner
 from edgeonnx.quantize.saturation import saturating
 from edgeonnx.scoring import Agreement, Metric, Predict, Top1, load_metric
 from edgeonnx.verbs.data import Feeds, Preparation, predictor
@@ -80,6 +86,11 @@ def time_here(first: Model, second: Model, feeds: Feeds) -> Paired:
     return paired(lambda: one.run(None, feeds), lambda: two.run(None, feeds), _SECONDS)
 
 
+def time_on(runner: Runner) -> Timer:
+    """A timer of models on another provider."""
+    return lambda first, second, feeds: compared(*runner.time(first, second, feeds, _SECONDS))
+
+
 class Yardstick:
     """Measures models against the float one they were made from.
 
@@ -91,6 +102,8 @@ class Yardstick:
         scores: name of the classifier's output, where the pipeline tells.
         saturates: score quantized models as a CPU computes them whose sums of 8-bit products saturate.
         timer: times two models against each other.
+        runner: runs quantized models; None: the CPU provider, here. The float model, which they are compared with, is
+            always run here.
 
     Attributes:
         metric: what scores are called.
@@ -109,17 +122,20 @@ class Yardstick:
         scores: str | None = None,
         saturates: bool = False,
         timer: Timer = time_here,
+        runner: Runner | None = None,
     ) -> None:
-        self._timer = timer
+        self._timer = time_on(runner) if runner else timer
+        self._load = runner.load if runner else None
         self._prepare = prepare
         self._saturates = saturates
         self._float = model
-        reference = predictor(model, prepare)
+        self._own = metric is not None
         if metric is not None:
             own = load_metric(metric)
             self._metric: Metric = own
-            self.float_score = own.check_deterministic(reference)
+            self.float_score = own.check_deterministic(predictor(model, prepare, finished=True))
         else:
+            reference = predictor(model, prepare)
             self._metric = _shipped(evaluation, reference, scores)
             self.float_score = self._metric.score(reference)
         self.metric = self._metric.name
@@ -132,7 +148,9 @@ class Yardstick:
             saturates: as a CPU computes it whose sums of 8-bit products saturate; None: as the target does.
         """
         saturates = self._saturates if saturates is None else saturates
-        return self._metric.score(predictor(saturating(model) if saturates else model, self._prepare))
+        model = saturating(model) if saturates else model
+        load = None if saturates else self._load
+        return self._metric.score(predictor(model, self._prepare, finished=self._own, load=load))
 
     @property
     def chance(self) -> float | None:

@@ -1,40 +1,51 @@
 """`edgeonnx package`: join the pipeline, check against the target, make golden samples, write the bundle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from itertools import islice
 from pathlib import Path
 
-from edgeonnx.bundle.archive import LABELS, MODEL, write_bundle
-from edgeonnx.bundle.golden import Golden, generate, make_golden
-from edgeonnx.calibration.samples import Data, open_samples
-from edgeonnx.errors import InputError, ModelError, PipelineError, TargetError
+import numpy as np
+
+from edgeonnx.bundle.archive import LABELS, PIPELINE, write_bundle
+from edgeonnx.bundle.golden import Golden
+from edgeonnx.bundle.health import health_entries
+from edgeonnx.bundle.weights import split_weights
+from edgeonnx.calibration.samples import Data
+from edgeonnx.errors import InputError, ModelError
+from edgeonnx.extensions import uses_extensions
 from edgeonnx.files import check_writable
 from edgeonnx.model import Model, TensorSpec
-from edgeonnx.optimize.opset import raise_opset
-from edgeonnx.pipeline.decode import read_picture
-from edgeonnx.pipeline.graph import PROBABILITIES, join, scores_name
+from edgeonnx.pipeline.graph import entries, preprocessing
 from edgeonnx.pipeline.spec import PipelineSpec
+from edgeonnx.pipeline.stream import stream_of
 from edgeonnx.runtime._manifest import (
-    DTYPES,
+    Baseline,
     InputSpec,
     Manifest,
-    ModelInfo,
+    Media,
     OutputSpec,
+    PipelineInfo,
     Provenance,
     Provider,
     Requirement,
-    Result,
     SessionSettings,
+    Variant,
 )
 from edgeonnx.runtime._manifest import (
     Golden as GoldenInfo,
 )
-from edgeonnx.runtime._version import OLDEST_ONNXRUNTIME
-from edgeonnx.targets import Target, load_target, oldest
-from edgeonnx.verbs.data import as_model, as_pipeline
-from edgeonnx.verbs.inspect import target_refusals
+from edgeonnx.targets import Target, load_target
+from edgeonnx.verbs.baselines import known_baselines
+from edgeonnx.verbs.compile import compile_form
+from edgeonnx.verbs.data import as_model, as_pipeline, open_entries
+from edgeonnx.verbs.foretell import with_placement
+from edgeonnx.verbs.labels import read_labels, read_result
+from edgeonnx.verbs.model_checks import model_findings
+from edgeonnx.verbs.noise import noise
+from edgeonnx.verbs.proof import proven
+from edgeonnx.verbs.variants import Form, Shipped, check_alike, check_joined, make_form, name_variants, ship
 
 _TOOLS = ("edgeonnx", "numpy", "onnx", "onnxruntime")
 
@@ -48,12 +59,14 @@ class PackageResult:
         bytes: its size.
         manifest: what it says of itself; see docs/bundle.md.
         target: the profile it was packaged for.
+        notes: what a user should know of how it was made.
     """
 
     path: Path
     bytes: int
     manifest: Manifest
     target: Target
+    notes: tuple[str, ...] = ()
 
 
 def package(
@@ -61,13 +74,16 @@ def package(
     target: str,
     output: str | Path,
     *,
+    variants: Sequence[str | Path | Model] = (),
     name: str | None = None,
     version: str = "1",
     labels: str | Path | Sequence[str] | None = None,
     pipeline: str | Path | PipelineSpec | None = None,
     data: Data | None = None,
     bare: bool = False,
+    keep_qdq: bool = False,
     golden_samples: int = 3,
+    provider_python: Path | None = None,
 ) -> PackageResult:
     """Put a model into one verified file for a device.
 
@@ -75,13 +91,18 @@ def package(
         model: float or quantized, or its path.
         target: name or path of a profile.
         output: the `.edge` file to write.
+        variants: other forms of the same model, in order of preference after it: the device takes the first that its
+            CPU has the features for and that gives its golden outputs there.
         name: what to call it; None: the output's name.
         version: of the user's own counting.
         labels: class names, or a file with one a line.
         pipeline: pre- and postprocessing to join to the model: a spec or its path.
         data: where golden samples come from; None: noise in the calibrated range.
         bare: leave the pipeline out although the model was quantized through one: the device's program does its work.
+        keep_qdq: leave the graph as it is joined, in place of optimizing it for a target that runs on its CPU.
         golden_samples: how many.
+        provider_python: an interpreter whose onnxruntime has the target's provider, for a target that models are
+            compiled for; None: look for one.
 
     Raises:
         TargetError: no such target, or it refuses the model.
@@ -89,128 +110,117 @@ def package(
         EdgeonnxError: other bad input; see `edgeonnx.errors`.
     """
     output = Path(output)
-    check_writable(output, model.path if isinstance(model, Model) else model)
+    for source in (model, *variants):
+        check_writable(output, source.path if isinstance(source, Model) else source)
     if "/" in (name or ""):
         raise InputError(f"name: expected text without '/', got {name!r}; say where to write with -o")
-    profile = load_target(target)
-    core, spec = as_model(model), as_pipeline(pipeline)
-    _check_types(core)
-    joined = _for_target(_join(core, spec, bare), profile)
-    inputs = joined.inputs
-    images = {n: image.color for n, image in spec.input.items()} if spec else {}
+    profile, spec = load_target(target), as_pipeline(pipeline)
+    forms = [make_form(as_model(source), spec, bare, profile) for source in (model, *variants)]
+    check_alike(forms)
+    feeds = _feeds(forms[0], spec, data, golden_samples)
+    if spec is not None:
+        for form in forms:
+            check_joined(form, spec, feeds)
+    shipped = [proven(ship(form, profile, feeds, keep_qdq), profile, provider_python) for form in forms]
+    compiled, note = compile_form(forms[0], spec, profile, shipped[0], provider_python)
+    shipped = [compiled, *shipped] if compiled else shipped
+    shipped = [with_placement(one, profile, provider_python) for one in shipped]
+    infos, files = _model_files(shipped)
+    manifest = _manifest(name or output.stem, version, profile, forms[0], spec, shipped[0].golden, infos)
+    baselines = known_baselines([form.core for form in forms], spec, data)
+    manifest, files = _attach(manifest, files, forms[0], spec, read_labels(labels), baselines)
+    manifest = manifest._replace(golden=GoldenInfo(len(feeds), "data" if data is not None else "generated"))
+    for info, one in zip(infos, shipped, strict=True):
+        files |= one.golden.entries(info.name)
+    manifest = write_bundle(output, manifest, files)
+    notes = [note] if note else []
+    notes += [f"{info.name}: {note}" for info, one in zip(infos, shipped, strict=True) for note in one.notes]
+    notes += [str(found) for found in model_findings(forms[0].joined, profile) if found.level != "ok"]
+    return PackageResult(output, output.stat().st_size, manifest, profile, tuple(notes))
+
+
+def _feeds(form: Form, spec: PipelineSpec | None, data: Data | None, count: int) -> list[Mapping[str, np.ndarray]]:
+    """Golden samples as the device will be fed: the user's, or noise in the calibrated range."""
     if data is not None:
-        feeds = list(islice(open_samples(data, inputs, images, read_picture).feeds(), golden_samples))
-    else:
-        for tensor in inputs:
-            _shape(tensor)
-        feeds = generate(inputs, (core.record or {}).get("ranges", {}), golden_samples)
-    golden = make_golden(joined, feeds)
-    result, names = _result(core, joined, spec, _read_labels(labels))
-    manifest = Manifest(
-        name=name or output.stem,
+        return list(islice(open_entries(data, entries(form.core, spec)).feeds(), count))
+    for tensor in form.joined.inputs:
+        _shape(tensor)
+    media = {entry.spec.name: entry.media for entry in entries(form.core, spec)}
+    inputs = [_audible(tensor, media.get(tensor.name)) for tensor in form.joined.inputs]
+    return list(noise(form.joined, inputs, (form.core.record or {}).get("ranges", {}), count))
+
+
+def _audible(tensor: TensorSpec, media: Media | None) -> TensorSpec:
+    """Audio of any length: a second of it, or as much as the pipeline needs."""
+    if media is None or media.rate is None or not tensor.shape or isinstance(tensor.shape[0], int):
+        return tensor
+    return replace(tensor, shape=(max(media.rate, media.min_samples), *tensor.shape[1:]))
+
+
+def _model_files(shipped: Sequence[Shipped]) -> tuple[list[Variant], dict[str, bytes]]:
+    """Variants with their names and entries, and those entries' bytes."""
+    infos = name_variants(shipped)
+    split = split_weights({info.name: one.model for info, one in zip(infos, shipped, strict=True)})
+    files = {info.name: f"model.{info.name}.onnx" if len(infos) > 1 else "model.onnx" for info in infos}
+    infos = [info._replace(file=files[info.name], weights=split.used[info.name]) for info in infos]
+    return infos, {**{files[name]: data for name, data in split.models.items()}, **split.entries}
+
+
+def _manifest(
+    name: str,
+    version: str,
+    profile: Target,
+    form: Form,
+    spec: PipelineSpec | None,
+    golden: Golden,
+    variants: Sequence[Variant],
+) -> Manifest:
+    """The manifest but for what `_attach` adds."""
+    taken = {entry.spec.name: entry for entry in entries(form.core, spec)}
+    inputs, outputs = _ranked(form.joined.inputs, golden, 0), _ranked(form.joined.outputs, golden, 1)
+    extended = uses_extensions(form.joined.ir)
+    minimum = min((variant.minimum for variant in variants), key=lambda text: [int(part) for part in text.split(".")])
+    return Manifest(
+        name=name,
         version=version,
         target=profile.name,
         created_with={tool: installed(tool) for tool in _TOOLS},
-        onnxruntime=Requirement(_oldest(joined), installed("onnxruntime")),
-        model=ModelInfo(MODEL, _precision(joined), joined.opset, joined.ir_version),
-        inputs=tuple(InputSpec(t.name, t.dtype, _shape(t), images.get(t.name)) for t in _ranked(inputs, golden, 0)),
-        outputs=_outputs(joined, golden),
-        result=result,
+        onnxruntime=Requirement(minimum, installed("onnxruntime")),
+        extensions=installed("onnxruntime-extensions") if extended else None,
+        variants=tuple(variants),
+        inputs=tuple(InputSpec(t.name, t.dtype, _shape(t), taken[t.name].media, taken[t.name].missing) for t in inputs),
+        outputs=tuple(OutputSpec(t.name, t.dtype, _shape(t)) for t in outputs),
+        result=None,
+        stream=stream_of(spec, form.core),
+        pipeline=None,
+        health=None,
         session=_session(profile),
-        golden=GoldenInfo(len(golden.samples), "data" if data is not None else "generated"),
-        provenance=_provenance(core),
+        golden=GoldenInfo(0, "generated"),
+        provenance=_provenance(form.core),
         files={},
     )
-    entries = {MODEL: joined.to_proto().SerializeToString(deterministic=True)}
-    if names:
-        entries[LABELS] = "".join(f"{label}\n" for label in names).encode()
-    manifest = write_bundle(output, manifest, {**entries, **golden.entries()})
-    return PackageResult(output, output.stat().st_size, manifest, profile)
 
 
-def _check_types(model: Model) -> None:
-    """See that a device can feed the inputs and take the outputs, by name and with numpy alone."""
-    names = [tensor.name for tensor in model.outputs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ModelError(f"{twice[0]} is returned twice; give each output a name of its own, with an Identity")
-    for tensor in (*model.inputs, *model.outputs):
-        if tensor.dtype not in DTYPES:
-            kinds = ", ".join(DTYPES)
-            raise ModelError(f"{tensor}: expected a tensor that numpy has, {kinds}; convert it inside the model")
-
-
-def _join(core: Model, spec: PipelineSpec | None, bare: bool) -> Model:
-    """The model with its pipeline, once it is sure that it is the one it was quantized through."""
-    through = (core.record or {}).get("pipeline")
-    if through is not None and spec is None and not bare:
-        raise PipelineError("the model was quantized through a pipeline; give it with --pipeline, or say --bare")
-    if through is not None and spec is not None and through != spec.fingerprint:
-        raise PipelineError(
-            f"the model was quantized through the pipeline {through[:12]}, got {spec.fingerprint[:12]}; "
-            "package it with the same spec, or quantize it again through this one"
-        )
-    return join(raise_opset(core), spec) if spec else core
-
-
-def _for_target(model: Model, profile: Target) -> Model:
-    """The model at an IR version the target loads.
-
-    Raises:
-        TargetError: the target refuses it.
-    """
-    refused = target_refusals(model, profile)
-    if refused:
-        raise TargetError(f"{profile.name} refuses the model: {'; '.join(refused)}")
-    copy = model.copy()
-    copy.ir.ir_version = min(copy.ir_version, profile.caps.ir_version)
-    return Model(copy.ir)
-
-
-def _read_labels(labels: str | Path | Sequence[str] | None) -> list[str]:
-    if labels is None:
-        return []
-    if not isinstance(labels, (str, Path)):
-        return [str(label) for label in labels]
-    try:
-        names = [line.strip() for line in Path(labels).read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"labels {labels} can't be read: {error}; expected UTF-8 text, one name a line") from error
-    if not names:
-        raise InputError(f"labels {labels}: expected one name a line, got no names")
-    return names
-
-
-def _result(
-    core: Model, joined: Model, spec: PipelineSpec | None, labels: list[str]
-) -> tuple[Result | None, list[str]]:
-    """How to read the outputs. Labels alone make a classifier of a model with one output."""
-    output = spec.output if spec else None
-    if output is None and not labels:
-        return None, []
-    top_k = output.top_k if output else 5
-    if output is not None and output.activation == "softmax":
-        scores = PROBABILITIES
-    elif output is not None:
-        scores = scores_name(core, output)
-    elif len(joined.outputs) == 1:
-        scores = joined.outputs[0].name
-    else:
-        raise InputError("labels: the model has several outputs; say which holds the scores in a pipeline's [output]")
-    _check_labels(next(t for t in joined.outputs if t.name == scores), labels)
-    return Result("classification", scores, LABELS if labels else None, top_k), labels
-
-
-def _check_labels(scores: TensorSpec, labels: list[str]) -> None:
-    classes = scores.shape[-1] if scores.shape else None
-    if labels and isinstance(classes, int) and classes != len(labels):
-        raise InputError(f"labels: expected {classes}, one for each class of {scores}, got {len(labels)}")
-
-
-def _outputs(joined: Model, golden: Golden) -> tuple[OutputSpec, ...]:
-    return tuple(
-        OutputSpec(t.name, t.dtype, _shape(t), golden.tolerance[t.name].atol, golden.tolerance[t.name].rtol)
-        for t in _ranked(joined.outputs, golden, 1)
-    )
+def _attach(
+    manifest: Manifest,
+    files: dict[str, bytes],
+    form: Form,
+    spec: PipelineSpec | None,
+    labels: list[str],
+    baselines: Mapping[str, Baseline],
+) -> tuple[Manifest, dict[str, bytes]]:
+    """Add labels, the pipeline's text and input health, each with its entry."""
+    files = dict(files)
+    result = read_result(form.core, form.joined, spec, labels)
+    if result is not None and result.labels is not None:
+        files[LABELS] = "".join(f"{label}\n" for label in labels).encode()
+    pipeline = None
+    if spec is not None:
+        pipeline = PipelineInfo(spec.fingerprint, PIPELINE)
+        files[PIPELINE] = spec.text.encode()
+    prepare = preprocessing(form.core, spec) if spec is not None and spec.input else None
+    health, more = health_entries(form.core, prepare, baselines)
+    return manifest._replace(result=result, pipeline=pipeline, health=health), {**files, **more}
 
 
 def _ranked(tensors: Sequence[TensorSpec], golden: Golden, side: int) -> tuple[TensorSpec, ...]:
@@ -235,24 +245,9 @@ def _session(profile: Target) -> SessionSettings:
         providers=tuple(Provider(p.name, dict(p.options)) for p in profile.providers),
         intra_op_threads=profile.session.intra_op_threads,
         inter_op_threads=profile.session.inter_op_threads,
-        graph_optimization=profile.session.graph_optimization,
+        memory=profile.session.memory,
         config=dict(profile.session.config),
     )
-
-
-def _oldest(model: Model) -> str:
-    """The oldest onnxruntime that loads the model and that the device's runtime was run with."""
-    releases = (oldest(model.opset, model.ir_version), OLDEST_ONNXRUNTIME)
-    return max(releases, key=lambda release: [int(part) for part in release.split(".")])
-
-
-def _precision(model: Model) -> str:
-    """A word for people: the smallest integer type that weights are kept in, else the float type."""
-    kinds = {str(v.dtype).lower() for v in model.ir.graph.initializers.values() if v.dtype is not None}
-    quantized = any(node.op_type == "DequantizeLinear" for node in model.ir.graph)
-    if quantized:
-        return "int4" if kinds & {"int4", "uint4"} else "int8"
-    return next((kind for kind in ("float16", "bfloat16", "float64") if kind in kinds), "float32")
 
 
 def _provenance(core: Model) -> Provenance | None:

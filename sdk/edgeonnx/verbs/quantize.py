@@ -14,6 +14,7 @@ from edgeonnx.files import check_writable
 from edgeonnx.model import Model
 from edgeonnx.pipeline.spec import PipelineSpec
 from edgeonnx.quantize.recipe import load_recipe
+from edgeonnx.verbs.baselines import baselines_of
 from edgeonnx.verbs.data import as_model, as_pipeline
 from edgeonnx.verbs.gate import Candidate, choose, problems
 from edgeonnx.verbs.job import Job, Progress, prepare
@@ -93,6 +94,7 @@ def quantize(
     pipeline: str | Path | PipelineSpec | None = None,
     calibration: str | None = None,
     engine: str = "native",
+    provider_python: str | Path | None = None,
     skip_bad: bool = False,
     max_drop: float = 0.01,
     force: bool = False,
@@ -114,6 +116,8 @@ def quantize(
         calibration: method that finds the ranges of activations, in place of the recipe's.
         engine: `native`; `ort` or `inc`, other tools whose results are judged alike; or `auto`: native, and the others
             that are installed where it does not meet the budget.
+        provider_python: an interpreter whose onnxruntime has the target's provider, to score and time on; None: look
+            for one (see `edgeonnx.providers.find`).
         skip_bad: pass over samples that can't be read or used, and say so in the result's warnings.
         max_drop: how much lower than float the score may be.
         force: write and return a result that missed its budget.
@@ -128,17 +132,26 @@ def quantize(
     if output is not None:
         check_writable(output, model.path if isinstance(model, Model) else model)
     chosen = load_recipe(recipe, calibration)
-    job = prepare(as_model(model), target, chosen, as_pipeline(pipeline), skip_bad, progress)
+    python = None if provider_python is None else Path(provider_python)
+    job = prepare(as_model(model), target, chosen, as_pipeline(pipeline), skip_bad, progress, python)
     calibrating, evaluation = divide(job.prepare, data, eval_data, metric, job.recipe.calibration.samples)
     progress("score float", 0, 1)
-    yardstick = Yardstick(job.model, job.prepare, evaluation, metric, job.scores, job.saturates)
+    yardstick = Yardstick(job.model, job.prepare, evaluation, metric, job.scores, job.saturates, runner=job.runner)
     floor = yardstick.float_score - max_drop
     hunt = _hunt(job, engine, calibrating, evaluation, yardstick, floor, executor)
     hunt.run()
     failures = _ask_others(hunt, job, calibrating, yardstick, floor) if engine == "auto" else []
-    result = _result(job, hunt, yardstick, evaluation, floor)
+    result = _result(job, hunt, yardstick, calibrating, evaluation, floor)
     result = replace(
-        result, warnings=(*hunt.warnings, *_warnings(yardstick), *_skipped(calibrating, evaluation), *failures)
+        result,
+        warnings=(
+            *job.changes,
+            *_unrun(job),
+            *hunt.warnings,
+            *_warnings(yardstick),
+            *_skipped(calibrating, evaluation),
+            *failures,
+        ),
     )
     if result.problems and not force:
         result = _write(result, None if output is None else output.with_suffix(".rejected.onnx"))
@@ -180,10 +193,18 @@ def _ask_others(hunt: Hunt, job: Job, calibration: Selection, yardstick: Yardsti
     return failures
 
 
-def _result(job: Job, hunt: Hunt, yardstick: Yardstick, evaluation: Selection | None, floor: float) -> QuantizeResult:
+def _result(
+    job: Job,
+    hunt: Hunt,
+    yardstick: Yardstick,
+    calibration: Selection,
+    evaluation: Selection | None,
+    floor: float,
+) -> QuantizeResult:
     chosen = choose(hunt.candidates, floor)
     evaluated = None if evaluation is None else evaluation.count
-    made = chosen.model.with_record(_record(job, hunt, chosen, yardstick, evaluated))
+    record = {**_record(job, hunt, chosen, yardstick, evaluated), "inputs": _baselines(job, hunt, calibration)}
+    made = chosen.model.with_record(record)
     if job.target:
         made.ir.ir_version = min(made.ir_version, job.target.caps.ir_version)
     return QuantizeResult(
@@ -231,6 +252,15 @@ def _record(job: Job, hunt: Hunt, chosen: Candidate, yardstick: Yardstick, evalu
     }
 
 
+def _baselines(job: Job, hunt: Hunt, calibration: Selection) -> dict[str, dict[str, Any]]:
+    """What calibration saw at each input: see `edgeonnx.runtime._manifest.Baseline`."""
+    if isinstance(hunt, Search):
+        found = hunt.baselines
+    else:  # nothing of ours has looked at the samples yet
+        found = baselines_of(job.prepare, job.model, calibration.samples.feeds(calibration.indexes))
+    return {name: baseline._asdict() for name, baseline in found.items()}
+
+
 def _saturating_score(job: Job, hunt: Hunt, chosen: Candidate, yardstick: Yardstick) -> float | None:
     if job.saturates:
         return chosen.score
@@ -254,8 +284,15 @@ def _speed_note(job: Job, chosen: Candidate) -> str:
     if job.target is None:
         return "this machine" if chosen.speed else "not measured: the accuracy budget was missed"
     if not job.timed:
-        return f"not measured: this machine is not a {job.target.name}"
+        return f"not measured: {job.unrun or f'this machine is not a {job.target.name}'}"
+    if job.runner is not None:
+        return job.runner.where if chosen.speed else "not measured"
     return f"this machine, which has what {job.target.name} has" if chosen.speed else "not measured"
+
+
+def _unrun(job: Job) -> list[str]:
+    """Whether scores are another provider's than the target's."""
+    return [f"scored on the CPU provider, here: {job.unrun}"] if job.unrun else []
 
 
 def _skipped(*selections: Selection | None) -> list[str]:

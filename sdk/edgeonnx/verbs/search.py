@@ -15,7 +15,8 @@ from time import monotonic
 from edgeonnx.model import Model
 from edgeonnx.quantize.placement import Placement
 from edgeonnx.ranges import Ranges
-from edgeonnx.verbs.gate import Candidate
+from edgeonnx.runtime._manifest import Baseline
+from edgeonnx.verbs.gate import Candidate, choose
 from edgeonnx.verbs.journal import Journal
 from edgeonnx.verbs.layers import LayerRow, layer_table
 from edgeonnx.verbs.measure import Yardstick
@@ -66,7 +67,10 @@ class Search:
             self._return_to_float(best.placement)
         if job.timed and self._any_within():
             self._time()
-            self._place_by_time()
+            if job.runner is None:
+                self._place_by_time()
+            else:
+                self._place_by_trial()
         return self.candidates
 
     def _any_within(self) -> bool:
@@ -81,6 +85,11 @@ class Search:
     def warnings(self) -> tuple[str, ...]:
         """What seems wrong with the samples."""
         return tuple(warning.message for warning in self._workshop.health.warnings())
+
+    @property
+    def baselines(self) -> dict[str, Baseline]:
+        """What the samples look like at each input."""
+        return self._workshop.health.baselines.found()
 
     @property
     def ranges(self) -> Ranges:
@@ -159,6 +168,38 @@ class Search:
             candidate = self._score(f"by time {number + 1}", placement)
             self._time()
             placer.learn(candidate.model, placement)
+
+    def _place_by_trial(self) -> None:
+        """Return one kind of operator after another to float, and keep what is faster as a whole.
+
+        For providers that compile the graph: they have no times of nodes.
+        """
+        fastest = self._fastest()
+        placed = frozenset(fastest.placement.quantized)
+        kinds = {node.op_type for node in self._workshop.basis.ir.graph if node.name in placed}
+        for kind in sorted(kinds - self._workshop.job.dialect.fused):
+            placement = self._without_kind(fastest.placement, kind)
+            if self._spent() or not placement.quantized:
+                continue
+            self._score(f"{kind} in float", placement)
+            self._time()
+            fastest = self._fastest()
+
+    def _fastest(self) -> Candidate:
+        return choose(self.candidates, self._floor)
+
+    def _without_kind(self, placement: Placement, kind: str) -> Placement:
+        dialect = self._workshop.job.dialect
+        returned: dict[str, str] = {}
+        for node in self._workshop.basis.ir.graph:
+            producer = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
+            if node.op_type == kind:
+                returned[node.name or ""] = f"{kind} may be faster in float: tried as a whole"
+            elif node.op_type in dialect.fused and producer is not None and producer.name in returned:
+                returned[node.name or ""] = f"follows {producer.name}"
+        quantized = tuple(name for name in placement.quantized if name not in returned)
+        reasons = {name: reason for name, reason in returned.items() if name in placement.quantized}
+        return Placement(quantized, {**placement.kept, **reasons})
 
     def _spent(self) -> bool:
         limits = self._workshop.job.recipe.search

@@ -109,7 +109,9 @@ class Workshop:
         return output_sqnr(self.job.normal, quantized, self.probes)
 
     def _written(self, placement: Placement) -> Model:
-        made, _ = guard_bias(self.basis, write_qdq(self.basis, self.ranges, placement, self.job.recipe))
+        made, _ = guard_bias(
+            self.basis, write_qdq(self.basis, self.ranges, placement, self.job.recipe, self.job.dialect)
+        )
         return with_integers(made, self._rounded) if self._rounded else made
 
     def _judged(self) -> Model:
