@@ -64,6 +64,8 @@ def check_wheel(package: str, device: Device, minimum: str = "0") -> Finding:
     if device.os == "browser":
         return ok(subject, "none is needed in a browser")
     if not releases(package):
+        if row := _packaged(package, device, minimum):
+            return ok(package, f"{row['by']} packages {row['release']}: {row['install']}")
         return warning(subject, f"nothing is known of wheels of {package}", f"on the device: pip download {package}")
     if device.machine is None:
         return warning(subject, "the machine is not known", "say it with --machine, or give --device")
@@ -113,7 +115,8 @@ def _packaged(package: str, device: Device, minimum: str) -> dict[str, str] | No
     """The distribution that packages it for the device's C library and machine."""
     libc = (device.libc or "glibc").partition(" ")[0]
     for row in _rows("packaged.toml", "packaged"):
-        fits = row["package"] == package and row["libc"] == libc and _architecture(device) in row["machine"]
+        named = package in (row["package"], row["install"].split()[-1])  # as pip names it, or the distribution
+        fits = named and row["libc"] == libc and _architecture(device) in row["machine"]
         if fits and device.os == "linux" and numbers(row["release"]) >= numbers(minimum):
             return row
     return None
