@@ -64,9 +64,7 @@ def check_wheel(package: str, device: Device, minimum: str = "0") -> Finding:
     if device.os == "browser":
         return ok(subject, "none is needed in a browser")
     if not releases(package):
-        if row := _packaged(package, device, minimum):
-            return ok(package, f"{row['by']} packages {row['release']}: {row['install']}")
-        return warning(subject, f"nothing is known of wheels of {package}", f"on the device: pip download {package}")
+        return _no_wheels(package, device, minimum)
     if device.machine is None:
         return warning(subject, "the machine is not known", "say it with --machine, or give --device")
     if release := newest(package, device, minimum):
@@ -80,6 +78,14 @@ def check_wheel(package: str, device: Device, minimum: str = "0") -> Finding:
         told = f"expected {wanted} for {where}, {found}; {row['by']} packages {row['release']}"
         return warning(subject, told, f"{row['install']}; or {mend}")
     return error(subject, f"expected {wanted} for {where}, {found}", mend)
+
+
+def _no_wheels(package: str, device: Device, minimum: str) -> Finding:
+    """Of a package that is not on the list of wheels: a distribution's own, or unknown."""
+    if row := _packaged(package, device, minimum):
+        return ok(package, f"{row['by']} packages {row['release']}: {row['install']}")
+    told = f"nothing is known of wheels of {package}"
+    return warning(f"{package} wheel", told, f"on the device: pip download {package}")
 
 
 def _mend(package: str, device: Device, minimum: str) -> str:
