@@ -135,7 +135,7 @@ def _read_chunks(data: bytes, max_pixels: int) -> tuple[_Header, bytes, bytes]:
         elif kind == b"IEND":
             break
         elif not kind[0] & 0x20:  # a capital: a chunk that no reader may skip
-            raise _PngError(f"it has a critical chunk {kind!r} that the specification does not")
+            raise _PngError(f"it has a critical chunk {_shown(kind)} that the specification does not")
     if header is None or not pieces:
         raise _PngError("it holds no picture")
     if header.colour == _PALETTE and (not palette or len(palette) % 3):
@@ -152,17 +152,17 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 8 + length
         if end + 4 > len(data):
-            raise _PngError(f"it is cut short within chunk {kind!r}")
+            raise _PngError(f"it is cut short within chunk {_shown(kind)}")
         (expected,) = struct.unpack_from(">I", data, end)
         if zlib.crc32(data[position + 4 : end]) != expected:
-            raise _PngError(f"the CRC of chunk {kind!r} does not match")
+            raise _PngError(f"the CRC of chunk {_shown(kind)} does not match")
         yield kind, data[position + 8 : end]
         position = end + 4
 
 
 def _read_header(kind: bytes, body: bytes, max_pixels: int) -> _Header:
     if kind != b"IHDR" or len(body) != 13:
-        raise _PngError(f"expected chunk IHDR of 13 bytes first, got {kind!r} of {len(body)}")
+        raise _PngError(f"expected chunk IHDR of 13 bytes first, got {_shown(kind)} of {len(body)}")
     header = _Header(*struct.unpack(">IIBBBBB", body))
     if header.depth not in _DEPTHS.get(header.colour, ()):
         raise _PngError(f"there is no colour type {header.colour} of bit depth {header.depth}")
@@ -176,6 +176,11 @@ def _read_header(kind: bytes, body: bytes, max_pixels: int) -> _Header:
             f"expected at most {max_pixels} pixels and {MAX_SIDE} a side, got {width} x {height}; scale it down first"
         )
     return header
+
+
+def _shown(kind: bytes) -> str:
+    """A chunk's four letters, or what stands in their place."""
+    return kind.decode("ascii", "backslashreplace")
 
 
 def _passes(header: _Header) -> Iterator[tuple[slice, slice, int, int]]:
