@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from edgeonnx import doctor
 from tests.device import lab
 
@@ -24,6 +26,7 @@ def test_a_board_is_well(pi, fashion_bundle, tmp_path):
     assert [str(f) for f in found.findings if f.level == "error"] == []
 
 
+@pytest.mark.slow  # it downloads another system
 def test_a_32_bit_system_is_told_apart(fashion_bundle, tmp_path):
     """Its kernel may well say aarch64."""
     told, path = looked_at(lab.board("armhf", cpu="cortex-a7"), fashion_bundle, tmp_path)

@@ -15,6 +15,7 @@ _VERBS = (
     "pipeline",
     "quantize",
     "package",
+    "rknn",
     "run",
     "bench",
     "tune",

@@ -131,6 +131,13 @@ class Compilation(Part):
     options: dict[str, str] = Field({}, description="provider options to compile with, besides the provider's own")
 
 
+class Conversion(Part):
+    """A vendor's converter, which makes a file of its own format from the float model."""
+
+    tool: Literal["rknn-toolkit2"] = Field(description="the converter; `edgeonnx rknn` runs it")
+    chip: str = Field(min_length=1, description="the chip, as the converter names it")
+
+
 class Member(Part):
     """What one member of a board family has of its own; everything else is the family's."""
 
@@ -178,6 +185,7 @@ class Target(Part):
     session: Session = Session(intra_op_threads=0)
     arithmetic: Arithmetic
     compilation: Compilation | None = None
+    conversion: Conversion | None = None
     placement: Placement = Placement()
     dialect: Word = Field("cpu", description="which placement of Quantize and Dequantize its kernels fuse")
     requires: Requires = Requires(fixed_shapes=False)
