@@ -5,11 +5,12 @@ DEVICE := .venv-device
 INC := .venv-inc
 OPENVINO := .venv-openvino
 QNN := .venv-qnn
+RKNN := .venv-rknn
 BIN := $(VENV)/bin
 # --without-pip: some distributions ship Python without ensurepip; pip installs into the environment from outside.
 PIP = $(PYTHON) -m pip --disable-pip-version-check --quiet --python
 
-.PHONY: help install demo test test-slow test-inc inc openvino test-openvino qnn test-qnn web platforms check docs bench bench-runtime bench-cold bench-memory bench-throughput bench-tuned bench-calibration bench-peers bench-providers bench-table clean
+.PHONY: help install demo test test-slow test-inc inc openvino test-openvino qnn test-qnn rknn test-rknn web platforms check docs bench bench-runtime bench-cold bench-memory bench-throughput bench-tuned bench-calibration bench-peers bench-providers bench-table clean
 
 help:
 	@echo "make demo       quantize a model, package it for a Raspberry Pi, run it as a device would"
@@ -20,6 +21,8 @@ help:
 	@echo "                make test-openvino tests with it"
 	@echo "make qnn        Qualcomm's compiler and simulator in .venv-qnn, where package --target qualcomm-hexagon finds them;"
 	@echo "                make test-qnn tests with them"
+	@echo "make rknn       Rockchip's converter and simulator in .venv-rknn (1.5 GB with torch for the CPU), for edgeonnx rknn;"
+	@echo "                make test-rknn tests with it"
 	@echo "make platforms  one bundle's golden samples in browser, node, C and on emulated boards (needs npm, chromium, gcc)"
 	@echo "make bench      benchmarks; they print figures: bench-runtime, bench-cold, bench-memory, bench-throughput, what"
 	@echo "                the runtime costs and gains; bench-peers, edgeonnx and other tools side by side (an hour, 4 GB;"
@@ -94,6 +97,20 @@ qnn: $(QNN)/.installed
 test-qnn: $(VENV)/.installed-dev $(QNN)/.installed
 	EDGEONNX_REQUIRE_QNN=1 $(BIN)/python -m pytest -m slow tests/providers/test_qnn.py
 
+# rknn-toolkit2 asks for an older torch than it needs, and for pkg_resources, which newer setuptools lack. Python 3.11.
+$(RKNN)/.installed: $(VENV)/.python
+	$(PYTHON) -m venv --without-pip $(RKNN)
+	$(PIP) $(RKNN)/bin/python install torch==2.13.0 'setuptools>=77.0.3,<81' numpy==1.26.4 onnx==1.16.1 onnxruntime==1.18.1 protobuf==4.25.4 \
+	  opencv-python-headless==4.10.0.84 ruamel.yaml scipy tqdm fast-histogram psutil flatbuffers
+	$(PIP) $(RKNN)/bin/python install --no-deps rknn-toolkit2==2.3.2
+	@touch $@
+
+rknn: $(RKNN)/.installed
+	@echo "export EDGEONNX_RKNN_PYTHON=$(abspath $(RKNN))/bin/python"
+
+test-rknn: $(VENV)/.installed-dev $(RKNN)/.installed
+	EDGEONNX_REQUIRE_RKNN=1 $(BIN)/python -m pytest -m slow tests/providers/test_rknn.py
+
 examples/web/node_modules/.package-lock.json: examples/web/package-lock.json
 	cd examples/web && npm ci
 	@touch $@
@@ -164,4 +181,4 @@ bench-table:
 	@$(BIN)/python benchmarks/peers/table.py build/bench/results.json
 
 clean:
-	rm -rf $(VENV) $(DEVICE) $(INC) $(OPENVINO) $(QNN) .venv-peers build dist
+	rm -rf $(VENV) $(DEVICE) $(INC) $(OPENVINO) $(QNN) $(RKNN) .venv-peers build dist

@@ -134,7 +134,7 @@ class Compilation(Part):
 class Conversion(Part):
     """A vendor's converter, which makes a file of its own format from the float model."""
 
-    tool: Literal["rknn-toolkit2"] = Field(description="the converter; `edgeonnx rknn` runs it")
+    tool: Literal["rknn-toolkit2"] = Field(description="the converter; the command `rknn` runs it")
     chip: str = Field(min_length=1, description="the chip, as the converter names it")
 
 
