@@ -88,7 +88,7 @@ def from_text(lines: str) -> tuple[Difference, ...]:
 def from_device(ran: "subprocess.CompletedProcess[str]") -> tuple[str, tuple[Difference, ...]]:
     """onnxruntime's release and the differences, from a run of `DEVICE`."""
     assert ran.returncode == 0, ran.stderr
-    report = json.loads(ran.stdout)
+    report = json.loads(ran.stdout.splitlines()[-1])  # a provider's library may talk before
     return report["onnxruntime"], from_json(report["variants"])
 
 
