@@ -47,8 +47,9 @@ print(time.perf_counter() - start)
 
 
 def main(arguments: list[str]) -> None:
-    """Package each INT8 model for the first target that this machine is, and time it against float."""
-    target = next((target.name for target in list_targets() if runs_here(target)), None)
+    """Package each INT8 model for the CPU target that this machine is, and time it against float."""
+    here = (target for target in list_targets() if runs_here(target))
+    target = next((target.name for target in here if target.providers[0].name == "CPUExecutionProvider"), None)
     if target is None:
         sys.exit("no target's profile describes this machine")
     given = list(zip(arguments[::2], arguments[1::2], strict=True))

@@ -52,8 +52,9 @@ print(json.dumps({key: after[key] - before["resident" if key == "peak" else key]
 
 
 def main(arguments: list[str]) -> None:
-    """Package each model for the first target that this machine is, load it in either way, print a table."""
-    target = next((target.name for target in list_targets() if runs_here(target)), None)
+    """Package each model for the CPU target that this machine is, load it in either way, print a table."""
+    here = (target for target in list_targets() if runs_here(target))
+    target = next((target.name for target in here if target.providers[0].name == "CPUExecutionProvider"), None)
     if target is None:
         sys.exit("no target's profile describes this machine")
     head = ("memory", "file", "activations", "resident", "anonymous", "peak", "ratio")

@@ -13,7 +13,8 @@ from edgeonnx.doctor.wheels import check_wheel
 from edgeonnx.errors import BundleError
 from edgeonnx.runtime._bundle import Bundle
 from edgeonnx.runtime._manifest import Manifest
-from edgeonnx.targets import Target, runs_here
+from edgeonnx.targets import Target
+from edgeonnx.verbs.device_checks import stands_in
 
 
 def bundle_findings(bundle: Bundle, target: Target, device: Device) -> Iterator[Finding]:
@@ -77,7 +78,7 @@ def _extensions(manifest: Manifest, device: Device) -> Iterator[Finding]:
 def _run(bundle: Bundle, target: Target, device: Device) -> Iterator[Finding]:
     """Its self-test, where this machine can stand in for the device, and the memory it takes."""
     weights = sum(bundle.manifest.files[name].bytes for name in _files(bundle.manifest))
-    if not runs_here(target):
+    if not stands_in(target):
         yield check_memory(least(weights), device)
         return
     trial = run_once(Path(bundle.path))

@@ -142,9 +142,13 @@ def _features(device: Device, target: Target) -> Finding:
     return ok("CPU", ", ".join(sorted(device.features)) or "no features that matter here")
 
 
-def _here(target: Target) -> Finding:
-    """Whether this machine can stand in for the device."""
+def stands_in(target: Target) -> bool:
+    """Whether this machine, with the onnxruntime of this interpreter, can stand in for the device."""
     missing = {provider.name for provider in target.providers} - set(ort.get_available_providers())
-    if runs_here(target) and not missing:
+    return runs_here(target) and not missing
+
+
+def _here(target: Target) -> Finding:
+    if stands_in(target):
         return ok("this machine", f"is of the kind of {target.name}: what is timed here counts")
     return ok("this machine", f"is not of the kind of {target.name}: nothing is timed here, and --device tells more")
