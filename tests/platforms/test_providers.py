@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 import edgeonnx
 from edgeonnx.providers import variable
 from tests.platforms.report import DEVICE, Platform, from_device
+from tests.providers.conftest import interpreter
 
 pytestmark = pytest.mark.slow
 
@@ -21,9 +21,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_a_provider(name, shared_bundle, record, examples, fashion_int8, tmp_path, monkeypatch):
     provider, target, title, kind = CASES[name]
-    python = Path(os.environ.get(variable(provider), Path(__file__).parents[2] / f".venv-{name}" / "bin" / "python"))
-    if not python.exists():
-        pytest.skip(f"{python} does not exist; make {name} builds it")
+    python = interpreter(provider)
     monkeypatch.setenv(variable(provider), str(python))
     bundle = edgeonnx.package(
         fashion_int8,

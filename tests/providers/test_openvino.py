@@ -1,6 +1,5 @@
 """OpenVINO in the environment that `make openvino` builds: quantize for it, score, time and run bundles there."""
 
-import os
 import subprocess
 import zipfile
 from pathlib import Path
@@ -15,23 +14,19 @@ from edgeonnx.providers import Setting, find_runner
 from edgeonnx.providers.find import variable
 from edgeonnx.targets import load_target
 from edgeonnx.verbs.provider import runner_for, setting_of
+from tests.providers.conftest import interpreter
 from tests.unit.fashion import calibration, fashion_model, pictures
 
 pytestmark = pytest.mark.slow
 
 PROVIDER = "OpenVINOExecutionProvider"
-PYTHON = Path(__file__).parents[2] / ".venv-openvino" / "bin" / "python"
 TARGET = load_target("intel-openvino")
 
 
 @pytest.fixture(autouse=True)
 def python(monkeypatch):
     """The interpreter with OpenVINO; skips where there is none, unless it is required."""
-    named = Path(os.environ.get(variable(PROVIDER), PYTHON))
-    if not named.exists():
-        if os.environ.get("EDGEONNX_REQUIRE_OPENVINO") == "1":
-            pytest.fail(f"{named} does not exist; run make openvino")
-        pytest.skip(f"{named} does not exist; make test-openvino builds it")
+    named = interpreter(PROVIDER)
     monkeypatch.setenv(variable(PROVIDER), str(named))
     return named
 

@@ -1,9 +1,7 @@
 """Where nodes land, as OpenVINO says in the environment that `make openvino` builds; and a bundle against it."""
 
 import json
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -12,23 +10,19 @@ from edgeonnx.targets import load_target
 from edgeonnx.targets.operators import table_of
 from edgeonnx.verbs.package import package
 from edgeonnx.verbs.placement import check_placement
+from tests.providers.conftest import interpreter
 from tests.unit.fashion import fashion_model
 from tests.unit.models import build, weight
 
 pytestmark = pytest.mark.slow
 
 PROVIDER, CPU = "OpenVINOExecutionProvider", "CPUExecutionProvider"
-PYTHON = Path(__file__).parents[2] / ".venv-openvino" / "bin" / "python"
 
 
 @pytest.fixture(autouse=True)
 def python(monkeypatch):
     """The interpreter with OpenVINO; skips where there is none, unless it is required."""
-    named = Path(os.environ.get(variable(PROVIDER), PYTHON))
-    if not named.exists():
-        if os.environ.get("EDGEONNX_REQUIRE_OPENVINO") == "1":
-            pytest.fail(f"{named} does not exist; run make openvino")
-        pytest.skip(f"{named} does not exist; make test-openvino builds it")
+    named = interpreter(PROVIDER)
     monkeypatch.setenv(variable(PROVIDER), str(named))
     return named
 

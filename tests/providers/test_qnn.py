@@ -1,9 +1,7 @@
 """Qualcomm's NPU on its simulator, in the environment that `make qnn` builds: compile, compare, run bundles there."""
 
-import os
 import subprocess
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,24 +14,20 @@ from edgeonnx.model import Model
 from edgeonnx.providers import Setting, find_runner, variable
 from edgeonnx.providers.qnn import Chip, compiled_for
 from edgeonnx.targets import load_target
+from tests.providers.conftest import interpreter
 from tests.unit.fashion import fashion_model, pictures
 from tests.unit.models import build, noise
 
 pytestmark = pytest.mark.slow
 
 PROVIDER, FAMILY = "QNNExecutionProvider", "qualcomm-hexagon"
-PYTHON = Path(__file__).parents[2] / ".venv-qnn" / "bin" / "python"
 MEMBERS = sorted(load_target(FAMILY).members)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def python():
     """The interpreter with onnxruntime-qnn; skips where there is none, unless it is required."""
-    named = Path(os.environ.get(variable(PROVIDER), PYTHON))
-    if not named.exists():
-        if os.environ.get("EDGEONNX_REQUIRE_QNN") == "1":
-            pytest.fail(f"{named} does not exist; run make qnn")
-        pytest.skip(f"{named} does not exist; make test-qnn builds it")
+    named = interpreter(PROVIDER)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(variable(PROVIDER), str(named))
         yield named

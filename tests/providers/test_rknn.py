@@ -1,6 +1,5 @@
 """Rockchip's NPU on its vendor's simulator, in the environment that `make rknn` builds: convert, simulate, compare."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from click.testing import CliRunner
 from edgeonnx.cli import cli
 from edgeonnx.errors import BudgetError, DataError, ModelError, TargetError
 from edgeonnx.verbs.rknn import convert_rknn
+from tests.providers.conftest import interpreter
 from tests.unit.fashion import ROOT, fashion_model, int8, pictures
 from tests.unit.fashion import calibration as feeds
 from tests.unit.models import build, noise
@@ -24,12 +24,7 @@ MAGIC = b"RKNN"
 @pytest.fixture(scope="module")
 def python():
     """The interpreter with rknn-toolkit2; skips where there is none, unless it is required."""
-    named = Path(os.environ.get(VARIABLE, PYTHON))
-    if not named.exists():
-        if os.environ.get("EDGEONNX_REQUIRE_RKNN") == "1":
-            pytest.fail(f"{named} does not exist; run make rknn")
-        pytest.skip(f"{named} does not exist; make test-rknn builds it")
-    return named
+    return interpreter("rknn")
 
 
 def samples(kind, count):

@@ -11,9 +11,9 @@ from edgeonnx.data import folder
 from edgeonnx.doctor.collect import parse
 from edgeonnx.doctor.device import Device
 from edgeonnx.doctor.known_bad import Scene, check_known_bad, known_bad, versions_of
-from edgeonnx.doctor.versions import numbers, within
 from edgeonnx.doctor.wheels import check_wheel, newest, releases
 from edgeonnx.errors import InputError
+from edgeonnx.versions import numbers, within
 
 PI = Device(os="linux", machine="aarch64", python="3.11", libc="glibc 2.36")
 

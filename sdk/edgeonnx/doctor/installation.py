@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edgeonnx.doctor.finding import Finding, error, ok, warning
-from edgeonnx.doctor.versions import within
 from edgeonnx.files import cache_folder
+from edgeonnx.versions import within
 
 # Extra -> the module that it brings, and what that is for.
 _EXTRAS = {

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgeonnx.data import folder
 from edgeonnx.doctor.device import Device
 from edgeonnx.doctor.finding import Finding
-from edgeonnx.doctor.versions import numbers, within
+from edgeonnx.versions import numbers, within
 
 _SUBJECT = "known to fail"
 

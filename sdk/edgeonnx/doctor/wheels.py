@@ -13,7 +13,7 @@ from typing import Any
 from edgeonnx.data import folder
 from edgeonnx.doctor.device import Device
 from edgeonnx.doctor.finding import Finding, error, ok, warning
-from edgeonnx.doctor.versions import numbers
+from edgeonnx.versions import numbers
 
 # What pip calls the architectures that Python's platform.machine() names.
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "armv8l": "armv7l", "armv6l": "armv6l"}

@@ -84,7 +84,7 @@ def read_input(spec: InputSpec, path: str | os.PathLike[str]) -> NDArray[Any]:
     path = os.fspath(path)
     media = spec.media
     if path.lower().endswith(".npy"):
-        return parse_npy(_read(path), path)
+        return parse_npy(read_bytes(path), path)
     if media is None:
         raise InputError(
             f"{path}: input {spec.name} takes an array, the bundle was packaged without preprocessing of files; "
@@ -103,7 +103,7 @@ def read_input(spec: InputSpec, path: str | os.PathLike[str]) -> NDArray[Any]:
         from ._table import read_row
 
         return read_row(path, [spec])[spec.name]
-    return check_encoded(_read(path), path) if media.encoded else _read_pixels(spec, media.color or "rgb", path)
+    return check_encoded(read_bytes(path), path) if media.encoded else _read_pixels(spec, media.color or "rgb", path)
 
 
 def check_encoded(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -136,7 +136,7 @@ def check_encoded(data: bytes, name: str) -> NDArray[np.uint8]:
 def _read_pixels(spec: InputSpec, color: str, path: str) -> NDArray[np.uint8]:
     from ._png import decode_png
 
-    picture = to_channels(decode_png(_read(path), path), color)
+    picture = to_channels(decode_png(read_bytes(path), path), color)
     for what, expected, got in zip(("high", "wide"), spec.shape, picture.shape):
         if isinstance(expected, int) and expected != got:
             raise InputError(
@@ -207,7 +207,8 @@ def _pair(argument: str, names: list[str]) -> tuple[str, str] | None:
     return name, path
 
 
-def _read(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
+    """The bytes of a file. Raises InputError."""
     try:
         with open(path, "rb") as file:
             return file.read()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._errors import InputError
+from ._inputs import read_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,11 +26,7 @@ def read_text(path: str | os.PathLike[str], spec: InputSpec) -> NDArray[Any]:
         InputError: the file can't be read, is not UTF-8, or holds a NUL character.
     """
     path = os.fspath(path)
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
+    data = read_bytes(path)
     try:
         content = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ._checks import check_length
 from ._errors import InputError
+from ._inputs import read_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,11 +55,7 @@ def read_audio(path: str | os.PathLike[str], spec: InputSpec) -> NDArray[Any]:
             another rate or another number of channels.
     """
     path = os.fspath(path)
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
+    data = read_bytes(path)
     samples, rate = decode_wav(data, path)
     media = spec.media
     if media is not None and media.rate not in (None, rate):

@@ -10,6 +10,7 @@ from functools import cache
 import onnx.defs
 
 from edgeonnx.data import folder
+from edgeonnx.versions import numbers
 
 MICROSOFT = "com.microsoft"
 _STANDARD = ("", "ai.onnx")
@@ -34,7 +35,7 @@ def contrib_release(domain: str, operator: str, attributes: Iterable[str], opset
     if operator not in table:
         return None
     found = [table[operator], *(table[name] for a in attributes if (name := f"{operator}.{a}") in table)]
-    return max(found, key=_numbers)
+    return max(found, key=numbers)
 
 
 @cache
@@ -42,7 +43,3 @@ def _table() -> dict[str, dict[str, str]]:
     """Domain -> operator, or operator and attribute -> release."""
     rows = tomllib.loads((folder("targets") / "facts" / "contrib.toml").read_text("utf-8"))["releases"]
     return {kind: {name: row["release"] for row in rows for name in row[kind]} for kind in ("microsoft", "standard")}
-
-
-def _numbers(release: str) -> list[int]:
-    return [int(part) for part in release.split(".")]

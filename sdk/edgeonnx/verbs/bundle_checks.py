@@ -8,13 +8,13 @@ from edgeonnx.doctor.device import Device
 from edgeonnx.doctor.finding import Finding, error, ok, warning
 from edgeonnx.doctor.memory import check_memory, least
 from edgeonnx.doctor.trial import run_once
-from edgeonnx.doctor.versions import numbers
 from edgeonnx.doctor.wheels import check_wheel
 from edgeonnx.errors import BundleError
 from edgeonnx.runtime._bundle import Bundle
 from edgeonnx.runtime._manifest import Manifest
 from edgeonnx.targets import Target
 from edgeonnx.verbs.device_checks import stands_in
+from edgeonnx.versions import numbers
 
 
 def bundle_findings(bundle: Bundle, target: Target, device: Device) -> Iterator[Finding]:

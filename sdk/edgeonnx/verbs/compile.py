@@ -19,6 +19,7 @@ from edgeonnx.targets import Target
 from edgeonnx.targets.profile import Compilation
 from edgeonnx.verbs.proof import golden_there
 from edgeonnx.verbs.variants import Form, Shipped
+from edgeonnx.versions import numbers
 
 _NO_FALLBACK = {"session.disable_cpu_ep_fallback": "1"}
 
@@ -63,7 +64,7 @@ def compile_form(
     with closing(ProcessRunner(python, setting)) as runner:
         golden, far = golden_there(joined, cpu.golden, runner, profile.name)
     info = cpu.info._replace(
-        minimum=max(cpu.info.minimum, profile.onnxruntime.minimum, key=_numbers),
+        minimum=max(cpu.info.minimum, profile.onnxruntime.minimum, key=numbers),
         graph_optimization=profile.session.graph_optimization,
         tolerance=golden.tolerance,
         providers=tuple(Provider(each.name, dict(each.options)) for each in profile.providers),
@@ -116,7 +117,3 @@ def _joined(compiled: Model, spec: PipelineSpec | None) -> Model:
     for domain in set(joined.ir.opset_imports) - {node.domain for node in joined.ir.graph.all_nodes()} - {""}:
         del joined.ir.opset_imports[domain]  # onnxruntime writes all that it knows
     return joined
-
-
-def _numbers(release: str) -> list[int]:
-    return [int(part) for part in release.split(".")]

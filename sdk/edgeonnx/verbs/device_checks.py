@@ -7,11 +7,11 @@ import onnxruntime as ort
 from edgeonnx.doctor.device import Device
 from edgeonnx.doctor.finding import Finding, error, ok, warning
 from edgeonnx.doctor.known_bad import Scene, check_known_bad, versions_of
-from edgeonnx.doctor.versions import numbers
 from edgeonnx.doctor.wheels import check_wheel, newest
 from edgeonnx.explain import explain
 from edgeonnx.runtime._variants import FEATURES
 from edgeonnx.targets import Target, runs_here
+from edgeonnx.versions import numbers
 
 # Systems whose programs bring onnxruntime along.
 _WITHOUT_PIP = ("browser", "android")

@@ -10,7 +10,6 @@ from edgeonnx.doctor.finding import Finding, error, ok, warning
 from edgeonnx.doctor.known_bad import check_known_bad
 from edgeonnx.doctor.memory import check_memory, least
 from edgeonnx.doctor.trial import run_once
-from edgeonnx.doctor.versions import numbers
 from edgeonnx.doctor.wheels import check_wheel
 from edgeonnx.extensions import uses_extensions
 from edgeonnx.model import Model
@@ -19,6 +18,7 @@ from edgeonnx.targets import Target, load_target, refused
 from edgeonnx.targets.contrib import contrib_release
 from edgeonnx.verbs.device_checks import expected_device, scene
 from edgeonnx.verbs.inspect import model_facts
+from edgeonnx.versions import numbers
 
 _CPU = "CPUExecutionProvider"
 

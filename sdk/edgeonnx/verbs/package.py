@@ -46,6 +46,7 @@ from edgeonnx.verbs.model_checks import model_findings
 from edgeonnx.verbs.noise import noise
 from edgeonnx.verbs.proof import proven
 from edgeonnx.verbs.variants import Form, Shipped, check_alike, check_joined, make_form, name_variants, ship
+from edgeonnx.versions import numbers
 
 _TOOLS = ("edgeonnx", "numpy", "onnx", "onnxruntime")
 
@@ -179,7 +180,7 @@ def _manifest(
     taken = {entry.spec.name: entry for entry in entries(form.core, spec)}
     inputs, outputs = _ranked(form.joined.inputs, golden, 0), _ranked(form.joined.outputs, golden, 1)
     extended = uses_extensions(form.joined.ir)
-    minimum = min((variant.minimum for variant in variants), key=lambda text: [int(part) for part in text.split(".")])
+    minimum = min((variant.minimum for variant in variants), key=numbers)
     return Manifest(
         name=name,
         version=version,

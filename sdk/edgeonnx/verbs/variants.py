@@ -20,6 +20,7 @@ from edgeonnx.runtime._version import OLDEST_ONNXRUNTIME
 from edgeonnx.targets import Target, load_target, oldest
 from edgeonnx.targets.contrib import contrib_release
 from edgeonnx.verbs.inspect import target_refusals
+from edgeonnx.versions import numbers
 
 Feeds = Mapping[str, np.ndarray]
 
@@ -218,7 +219,7 @@ def _check_operators(made: Model, joined: Model, profile: Target) -> None:
         if (node.domain, node.op_type) in own:
             continue
         release = contrib_release(node.domain, node.op_type, node.attributes, made.opset)
-        if release is None or _numbers(release) > _numbers(profile.onnxruntime.minimum):
+        if release is None or numbers(release) > numbers(profile.onnxruntime.minimum):
             raise ModelError(f"{node.op_type} is not in onnxruntime {profile.onnxruntime.minimum}")
 
 
@@ -238,7 +239,7 @@ def _oldest(model: Model) -> str:
     nodes = model.ir.graph.all_nodes()
     operators = [contrib_release(node.domain, node.op_type, node.attributes, model.opset) for node in nodes]
     releases = {oldest(model.opset, model.ir_version), OLDEST_ONNXRUNTIME, *(r for r in operators if r)}
-    return max(releases, key=_numbers)
+    return max(releases, key=numbers)
 
 
 def _precision(model: Model) -> str:
@@ -248,7 +249,3 @@ def _precision(model: Model) -> str:
     if quantized:
         return "int4" if kinds & {"int4", "uint4"} else "int8"
     return next((kind for kind in ("float16", "bfloat16", "float64") if kind in kinds), "float32")
-
-
-def _numbers(release: str) -> list[int]:
-    return [int(part) for part in release.split(".")]
