@@ -34,14 +34,14 @@ def normalize(model: Model) -> Model:
     Raises:
         ModelError: the model can't be brought to a usable opset, or onnxruntime does not accept it.
     """
-    plain = fit_opset(_plain(model))
+    plain = fit_opset(plain(model))
     folded = _fold(without_half(plain))
     if any(node.op_type == "Cast" and _is_weight(node.inputs[0]) for node in folded.ir.graph):
         folded = _fold(folded)  # weights that are cast: onnxruntime casts them only after it has folded
     return with_types(folded)
 
 
-def _plain(model: Model) -> Model:
+def plain(model: Model) -> Model:
     """One spelling of the standard domain, functions inlined, weights that are no inputs, names apart.
 
     Raises:
