@@ -63,14 +63,14 @@ class Layer:
     def matrices(self, weight: np.ndarray) -> Floats:
         """A weight as matrices, shape (groups, features, outputs of a group)."""
         if self.kind == "Conv":
-            return weight.reshape(self.groups, -1, self.features).transpose(0, 2, 1).astype(np.float64)
-        return (weight.T if self.transposed else weight)[None].astype(np.float64)
+            return np.asarray(weight.reshape(self.groups, -1, self.features).transpose(0, 2, 1), np.float64)
+        return np.asarray((weight.T if self.transposed else weight)[None], np.float64)
 
     def weight_of(self, matrices: Floats) -> np.ndarray:
         """The inverse of `matrices`, in float64."""
         if self.kind == "Conv":
-            return matrices.transpose(0, 2, 1).reshape(self.shape)
-        return matrices[0].T if self.transposed else matrices[0]
+            return np.asarray(matrices.transpose(0, 2, 1).reshape(self.shape))
+        return np.asarray(matrices[0].T if self.transposed else matrices[0])
 
     def rows(self, data: np.ndarray, picks: np.ndarray) -> np.ndarray:
         """Features of some positions of its input.
@@ -83,14 +83,14 @@ class Layer:
             float32 of shape (groups, n, features).
         """
         if self.window is None:
-            return data.reshape(-1, self.features)[picks][None].astype(np.float32)
+            return np.asarray(data.reshape(-1, self.features)[picks][None], np.float32)
         patches = self.window.patches(data, picks)
-        return patches.reshape(len(picks), self.groups, self.features).transpose(1, 0, 2).astype(np.float32)
+        return np.asarray(patches.reshape(len(picks), self.groups, self.features).transpose(1, 0, 2), np.float32)
 
     def targets(self, output: np.ndarray, picks: np.ndarray) -> np.ndarray:
         """Some positions of its output, float32 of shape (n, outputs)."""
         last = np.moveaxis(output, 1, -1) if self.kind == "Conv" else output
-        return last.reshape(-1, self.outputs)[picks].astype(np.float32)
+        return np.asarray(last.reshape(-1, self.outputs)[picks], np.float32)
 
 
 @dataclass(frozen=True)
@@ -142,26 +142,20 @@ def _layer(node: ir.Node, shapes: Mapping[str, Shape]) -> Layer | None:
     data, weight = node.inputs[0], node.inputs[1]
     if data is None or weight is None or not _own(weight) or is_weight(data) or data.name not in shapes:
         return None
-    return _MAKERS[node.op_type](node, data, weight, shapes)
+    return _MAKERS[node.op_type](node, shapes)
 
 
 def _own(value: ir.Value | None) -> bool:
     return value is not None and is_weight(value) and len(value.uses()) == 1 and not value.is_graph_output()
 
 
-def _conv(node: ir.Node, data: ir.Value, weight: ir.Value, shapes: Mapping[str, Shape]) -> Layer | None:
-    bias, output = operand(node, 2), node.outputs[0]
+def _conv(node: ir.Node, shapes: Mapping[str, Shape]) -> Layer | None:
+    bias = operand(node, 2)
     if bias is not None and not _own(bias):
         return None
-    shape, rank = _shape(weight), len(shapes[data.name or ""]) - 2
-    window = _window(node, shape[2:], shapes[data.name or ""][2:], shapes[output.name or ""][2:], rank)
-    return Layer(
-        **_names(node, data, weight, bias),
-        transposed=False,
-        groups=node.attributes.get_int("group", 1),
-        shape=shape,
-        window=window,
-    )
+    sizes, made = (shapes["" if v is None else v.name or ""][2:] for v in (node.inputs[0], node.outputs[0]))
+    window = _window(node, _shape(node.inputs[1])[2:], sizes, made, len(sizes))
+    return _made(node, bias, groups=node.attributes.get_int("group", 1), window=window)
 
 
 def _window(node: ir.Node, kernel: Shape, size: Shape, made: Shape, rank: int) -> Window:
@@ -177,28 +171,28 @@ def _window(node: ir.Node, kernel: Shape, size: Shape, made: Shape, rank: int) -
     return Window(kernel, strides, dilations, begins, made)
 
 
-def _gemm(node: ir.Node, data: ir.Value, weight: ir.Value, _shapes: Mapping[str, Shape]) -> Layer | None:
+def _gemm(node: ir.Node, _shapes: Mapping[str, Shape]) -> Layer | None:
     bias = operand(node, 2)
     scaled = node.attributes.get_float("alpha", 1.0) != 1 or node.attributes.get_float("beta", 1.0) != 1
     transposed = node.attributes.get_int("transB", 0) == 1
-    shape = _shape(weight)
+    shape = _shape(node.inputs[1])
     outputs = shape[0] if transposed else shape[1]
     plain = bias is None or (_own(bias) and _shape(bias) == (outputs,))
     if scaled or node.attributes.get_int("transA", 0) == 1 or not plain:
         return None
-    return Layer(**_names(node, data, weight, bias), transposed=transposed, groups=1, shape=shape)
+    return _made(node, bias, transposed=transposed)
 
 
-def _matmul(node: ir.Node, data: ir.Value, weight: ir.Value, shapes: Mapping[str, Shape]) -> Layer | None:
-    shape = _shape(weight)
-    if len(shape) != 2 or len(shapes[data.name or ""]) < 2:
+def _matmul(node: ir.Node, shapes: Mapping[str, Shape]) -> Layer | None:
+    data, shape = node.inputs[0], _shape(node.inputs[1])
+    if data is None or len(shape) != 2 or len(shapes[data.name or ""]) < 2:
         return None
-    return Layer(**_names(node, data, weight, _added(node, shape[1])), transposed=False, groups=1, shape=shape)
+    return _made(node, _added(node, shape[1]))
 
 
 def _added(node: ir.Node, outputs: int) -> ir.Value | None:
     """The bias that an Add behind a MatMul adds."""
-    uses = node.outputs[0].uses()
+    uses = list(node.outputs[0].uses())
     reader = uses[0].node if len(uses) == 1 and not node.outputs[0].is_graph_output() else None
     if reader is None or reader.op_type != "Add" or reader.domain not in STANDARD:
         return None
@@ -206,12 +200,27 @@ def _added(node: ir.Node, outputs: int) -> ir.Value | None:
     return next((value for value in others if value is not None and _own(value) and _shape(value) == (outputs,)), None)
 
 
-def _names(node: ir.Node, data: ir.Value, weight: ir.Value, bias: ir.Value | None) -> dict[str, str]:
-    names = {"node": node.name, "kind": node.op_type, "data": data.name, "output": node.outputs[0].name}
-    return {**names, "weight": weight.name, "bias": None if bias is None else bias.name}  # type: ignore[dict-item]
+def _made(
+    node: ir.Node, bias: ir.Value | None, transposed: bool = False, groups: int = 1, window: Window | None = None
+) -> Layer:
+    data, weight = node.inputs[0], node.inputs[1]
+    assert data is not None
+    assert weight is not None
+    return Layer(
+        node=node.name or "",
+        kind=node.op_type,
+        data=data.name or "",
+        output=node.outputs[0].name or "",
+        weight=weight.name or "",
+        bias=None if bias is None else bias.name,
+        transposed=transposed,
+        groups=groups,
+        shape=_shape(weight),
+        window=window,
+    )
 
 
-def _shape(value: ir.Value) -> Shape:
+def _shape(value: ir.Value | None) -> Shape:
     array = constant(value)
     assert array is not None
     return array.shape

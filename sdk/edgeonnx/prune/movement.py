@@ -73,36 +73,32 @@ def _border(node: ir.Node, data: ir.Value, labels: Array, trace: Trace) -> dict[
 
 def _run(node: ir.Node, data: list[ir.Value], labels: list[Array], trace: Trace) -> list[Array]:
     """The node's outputs, given labels in place of values."""
-    graph_inputs: list[ir.Value] = []
-    inputs: list[ir.Value | None] = []
-    feeds: dict[str, np.ndarray] = {}
-    for index, value in enumerate(node.inputs):
-        if value is None:
-            inputs.append(None)
-            continue
-        if index < len(data):
-            array = np.broadcast_to(labels[index], trace.shape(value)).astype(np.float64)
-        elif value.const_value is not None:
-            array = value.const_value.numpy()
-        else:
-            array = trace.known[value.name or ""]
-        if node.op_type == "Pad" and index == 2:
-            array = np.zeros((), np.float64)  # what is padded with is no channel
-        name = f"in{index}"
-        given = ir.Value(
-            name=name, type=ir.TensorType(ir.DataType.from_numpy(array.dtype)), shape=ir.Shape(array.shape)
-        )
-        graph_inputs.append(given)
-        inputs.append(given)
-        feeds[name] = array
-    again = ir.Node(
-        "", node.op_type, inputs, list(node.attributes.values()), num_outputs=len(node.outputs), name="move"
-    )
+    feeds = {
+        f"in{index}": _operand(value, labels[index] if index < len(data) else None, trace)
+        for index, value in enumerate(node.inputs)
+        if value is not None
+    }
+    if node.op_type == "Pad" and "in2" in feeds:
+        feeds["in2"] = np.zeros((), np.float64)  # what is padded with is no channel
+    given = {
+        name: ir.Value(name=name, type=ir.TensorType(ir.DataType.from_numpy(array.dtype)), shape=ir.Shape(array.shape))
+        for name, array in feeds.items()
+    }
+    attributes = {**node.attributes, **_border(node, data[0], labels[0], trace)}
+    inputs = [given.get(f"in{index}") for index in range(len(node.inputs))]
+    again = ir.Node("", node.op_type, inputs, list(attributes.values()), num_outputs=len(node.outputs), name="move")
     for index, output in enumerate(again.outputs):
         output.name, output.type = f"out{index}", ir.TensorType(_TYPE)
     assert node.graph is not None
     opset = node.graph.opset_imports.get("", 0)
-    graph = ir.Graph(graph_inputs, again.outputs, nodes=[again], opset_imports={"": opset}, name="labels")
+    graph = ir.Graph(list(given.values()), again.outputs, nodes=[again], opset_imports={"": opset}, name="labels")
     version = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)])
     session = Model(ir.Model(graph, ir_version=version)).session(session_options(optimize=False))
     return [np.asarray(array).astype(np.int64) for array in session.run(None, feeds)]
+
+
+def _operand(value: ir.Value, labels: Array | None, trace: Trace) -> np.ndarray:
+    if labels is not None:
+        return np.broadcast_to(labels, trace.shape(value)).astype(np.float64)
+    array = constant(value)
+    return trace.known[value.name or ""] if array is None else array

@@ -6,6 +6,7 @@ summed over them are zero there. A group of which this does not hold is not prun
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -66,12 +67,12 @@ def _holds(model: Model, channels: Channels, gone: Collection[int], feeds: Feeds
     return all(_near(one, other) for one, other in zip(expected, got, strict=True))
 
 
-def _near(expected: object, got: object) -> bool:
+def _near(expected: Any, got: Any) -> bool:
     if not isinstance(expected, np.ndarray) or not isinstance(got, np.ndarray):
         return True
     if expected.shape != got.shape or expected.dtype.kind != "f":
-        return expected.shape == got.shape
+        return bool(expected.shape == got.shape)
     finite = np.isfinite(expected)
     size = float(np.abs(expected[finite]).max(initial=0))
     difference = float(np.abs(expected[finite] - got[finite]).max(initial=0))
-    return difference <= _TOLERANCE[expected.dtype.name] * size + 1e-30
+    return bool(difference <= _TOLERANCE[expected.dtype.name] * size + 1e-30)
