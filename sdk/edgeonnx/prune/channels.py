@@ -94,12 +94,16 @@ def _groups(trace: Trace, weights: Mapping[tuple[str, int], Array], values: Mapp
     for root, found in places.items():
         if trace.labels.why_fixed(root) is None:
             alike[frozenset(found)].append(root)
-    groups = []
+    groups: list[Group] = []
     for where, channels in alike.items():
         axes = [axis for axis in dict.fromkeys(trace.axes) if (axis.weight, axis.axis) in where]
         makers, readers = (tuple(a for a in axes if a.role is role) for role in (Role.MAKES, Role.READS))
-        groups.append(Group(_named(makers), tuple(sorted(channels)), makers, readers))
-    return tuple(group for group in groups if len(group.channels) > 1 and group.makers)
+        if len(channels) > 1 and makers:
+            name = _named(makers)
+            number = sum(group.name.partition(" #")[0] == name for group in groups) + 1
+            name += f" #{number}" if number > 1 else ""
+            groups.append(Group(name, tuple(sorted(channels)), makers, readers))
+    return tuple(groups)
 
 
 def _named(makers: tuple[Axis, ...]) -> str:

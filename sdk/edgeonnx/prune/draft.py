@@ -42,25 +42,23 @@ class Draft:
     model: Model
     gone: frozenset[int] = frozenset()
 
-    def changed(self, layers: Iterable[Layer], solutions: Mapping[str, Solution], gone: Iterable[int] = ()) -> "Draft":
-        """The draft with other weights, by node, and more channels given up."""
+    def changed(self, arrays: Mapping[str, np.ndarray], gone: Iterable[int] = ()) -> "Draft":
+        """The draft with other weights, by name, and more channels given up."""
         copy = self.model.copy()
-        for layer in layers:
-            if layer.node in solutions:
-                for name, array in arrays_of(layer, solutions[layer.node]).items():
-                    value = copy.ir.graph.initializers[name]
-                    before = constant(value)
-                    assert before is not None
-                    set_weight(value, array.astype(before.dtype))
+        for name, array in arrays.items():
+            value = copy.ir.graph.initializers[name]
+            set_weight(value, array.astype(self.array(name).dtype))
         return Draft(Model(copy.ir), self.gone | frozenset(gone))
+
+    def array(self, name: str) -> np.ndarray:
+        """A weight as it is now."""
+        array = constant(self.model.ir.graph.initializers[name])
+        assert array is not None
+        return array
 
     def solution(self, layer: Layer) -> Solution:
         """A layer's weights as they are now."""
-        initializers = self.model.ir.graph.initializers
-        weight = constant(initializers[layer.weight])
-        bias = None if layer.bias is None else constant(initializers[layer.bias])
-        assert weight is not None
-        return Solution(weight, bias)
+        return Solution(self.array(layer.weight), None if layer.bias is None else self.array(layer.bias))
 
 
 def arrays_of(layer: Layer, solution: Solution) -> dict[str, np.ndarray]:
@@ -91,20 +89,17 @@ class Bench:
 
     Args:
         draft: what to run.
-        layers: whose weights may be other.
+        names: of the weights that may be other.
         feeds: samples; they stay in memory.
     """
 
-    def __init__(self, draft: Draft, layers: Iterable[Layer], feeds: Iterable[Feeds]) -> None:
+    def __init__(self, draft: Draft, names: Iterable[str], feeds: Iterable[Feeds]) -> None:
         copy = draft.model.copy()
         graph = copy.ir.graph
-        self._now: dict[str, np.ndarray] = {}
-        for layer in layers:
-            self._now |= arrays_of(layer, draft.solution(layer))
-        for name in self._now:
+        self._now = {name: draft.array(name) for name in names}
+        for name, array in self._now.items():
             value = graph.initializers.pop(name)
-            value.type = ir.TensorType(ir.DataType.from_numpy(self._now[name].dtype))
-            value.shape = ir.Shape(self._now[name].shape)
+            value.type, value.shape = ir.TensorType(ir.DataType.from_numpy(array.dtype)), ir.Shape(array.shape)
             value.const_value = None
             graph.inputs.append(value)
         self._session = Model(copy.ir).session(session_options())

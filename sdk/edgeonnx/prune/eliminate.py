@@ -9,15 +9,17 @@ B. Hassibi, D. Stork, Second Order Derivatives for Network Pruning: Optimal Brai
 itself; in blocks as E. Frantar, S. P. Singh, D. Alistarh, Optimal Brain Compression, 2022.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from edgeonnx.prune.channels import Channels, Group
-from edgeonnx.prune.draft import Draft, Solution
+from edgeonnx.prune.draft import Draft, Solution, arrays_of
 from edgeonnx.prune.layers import Floats, Layer
 from edgeonnx.prune.rows import Moments
+from edgeonnx.prune.trace import Axis, Role
 
 # Added to the diagonal of a covariance, as a share of its mean: what keeps it invertible.
 _RIDGE = 1e-3
@@ -31,15 +33,57 @@ class Step:
 
     Attributes:
         gone: all that were, in order.
-        solutions: the weights of the layers that read them, by node.
+        arrays: other weights of what read them, by name.
     """
 
     gone: tuple[int, ...]
-    solutions: Mapping[str, Solution]
+    arrays: Mapping[str, np.ndarray]
 
 
-class Reader:
-    """A layer that reads a group's channels, as it changes while they go.
+class Reader(Protocol):
+    """What reads a group's channels, as it changes while they go."""
+
+    def costs(self, channels: Sequence[int]) -> Floats:
+        """What each channel's going would cost, as a share of what is made of all; shape (channels,)."""
+
+    def give_up(self, channels: Sequence[int]) -> None:
+        """Let channels go."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights now, by name."""
+
+
+class PlainReader:
+    """A weight of whose layer least squares knows nothing: channels cost what their weights' squares come to.
+
+    Args:
+        name: of the weight.
+        weight: its array.
+        axis: that is summed over the channels.
+        labels: the channel of each position along it.
+    """
+
+    def __init__(self, name: str, weight: np.ndarray, axis: int, labels: np.ndarray) -> None:
+        self._name, self._axis, self._labels, self._weight = name, axis, labels, np.array(weight)
+
+    def costs(self, channels: Sequence[int]) -> Floats:
+        """See `Reader`."""
+        rows = np.moveaxis(self._weight, self._axis, 0).reshape(len(self._labels), -1)
+        squares = np.square(rows, dtype=np.float64).sum(1)
+        found = [squares[self._labels == channel].sum() for channel in channels]
+        return np.array(found) / max(float(squares.sum()), 1e-30)
+
+    def give_up(self, channels: Sequence[int]) -> None:
+        """See `Reader`."""
+        np.moveaxis(self._weight, self._axis, 0)[np.isin(self._labels, channels)] = 0
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `Reader`."""
+        return {self._name: self._weight}
+
+
+class LayerReader:
+    """A linear layer that reads channels, the others of which stand in for those that go.
 
     Args:
         layer: that reads.
@@ -58,7 +102,7 @@ class Reader:
         self._inverse = np.linalg.inv(covariance + ridge[:, None, None] * np.eye(layer.features))
 
     def costs(self, channels: Sequence[int]) -> Floats:
-        """What each channel's going would cost, as a share of the layer's output; shape (channels,)."""
+        """See `Reader`."""
         places = [np.flatnonzero(self._labels == channel) for channel in channels]
         total = np.zeros(len(channels))
         if not places or len({len(place) for place in places}) > 1:
@@ -70,7 +114,7 @@ class Reader:
         return total / max(self._energy, 1e-30)
 
     def give_up(self, channels: Sequence[int]) -> None:
-        """Let channels go."""
+        """See `Reader`."""
         block = np.flatnonzero(np.isin(self._labels, channels))
         matrices, inverses = self._matrices, self._inverse
         for group in range(len(matrices)):
@@ -82,14 +126,14 @@ class Reader:
         inverses[:, block], inverses[:, :, block] = 0, 0
         inverses[:, block, block] = 1  # what is gone stands alone, so that blocks stay invertible
 
-    def solution(self) -> Solution:
-        """The weights now."""
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `Reader`."""
         weight = self._layer.weight_of(self._matrices)
         if self._start.bias is None:
-            return Solution(weight, None)
+            return arrays_of(self._layer, Solution(weight, None))
         before = self._layer.matrices(self._start.weight)
         shift = np.einsum("gf,gfo->go", self._moments.mean, before - self._matrices).reshape(-1)
-        return Solution(weight, self._start.bias + shift)
+        return arrays_of(self._layer, Solution(weight, self._start.bias + shift))
 
     def _cost(self, place: np.ndarray) -> float:
         cost = 0.0
@@ -100,25 +144,30 @@ class Reader:
 
 
 def readers_of(
-    group: Group, channels: Channels, layers: Sequence[Layer], draft: Draft, seen: Mapping[str, Moments]
+    axes: Sequence[Axis], channels: Channels, layers: Sequence[Layer], draft: Draft, seen: Mapping[str, Moments]
 ) -> list[Reader]:
-    """The layers that read a group's channels and can be refitted."""
+    """What reads channels over these axes of weights."""
     by_node = {layer.node: layer for layer in layers}
-    return [
-        Reader(by_node[a.node], draft.solution(by_node[a.node]), seen[a.node], channels.weights[a.weight, a.axis])
-        for a in group.readers
-        if a.node in by_node and by_node[a.node].weight == a.weight
-    ]
+    found: list[Reader] = []
+    for axis in axes:
+        layer, labels = by_node.get(axis.node), channels.weights[axis.weight, axis.axis]
+        if layer is not None and layer.weight == axis.weight and axis.node in seen:
+            found.append(LayerReader(layer, draft.solution(layer), seen[axis.node], labels))
+        else:
+            found.append(PlainReader(axis.weight, draft.array(axis.weight), axis.axis, labels))
+    return found
 
 
-def eliminate(group: Group, readers: Sequence[Reader], nodes: Sequence[str], counts: Sequence[int]) -> Iterator[Step]:
+def eliminate(
+    group: Group, readers: Sequence[Reader], counts: Sequence[int], scores: Mapping[int, float] | None = None
+) -> Iterator[Step]:
     """Give up channels until these numbers are gone.
 
     Args:
-        group: whose channels, those that are not gone yet.
-        readers: that read them; they are changed.
-        nodes: of the readers.
+        group: whose channels.
+        readers: of them; they are changed.
         counts: how many are to be gone at each step, ascending.
+        scores: what each channel is worth, the least goes first; None: what its going costs the readers.
 
     Yields:
         A step for each count.
@@ -127,11 +176,26 @@ def eliminate(group: Group, readers: Sequence[Reader], nodes: Sequence[str], cou
     gone: list[int] = []
     for count in counts:
         while len(gone) < count:
-            costs = sum(reader.costs(left) for reader in readers) if readers else np.zeros(len(left))
             some = min(count - len(gone), max(1, int(len(group.channels) * _SHARE)))
-            least = [left[index] for index in np.argsort(costs, kind="stable")[:some]]
+            worth = _costs(readers, left) if scores is None else np.array([scores[channel] for channel in left])
+            least = [left[index] for index in np.argsort(worth, kind="stable")[:some]]
             for reader in readers:
                 reader.give_up(least)
             gone += least
             left = [channel for channel in left if channel not in set(least)]
-        yield Step(tuple(gone), {n: reader.solution() for n, reader in zip(nodes, readers, strict=True)})
+        yield Step(tuple(gone), {name: array for reader in readers for name, array in reader.arrays().items()})
+
+
+def stood_in(
+    draft: Draft, channels: Channels, layers: Sequence[Layer], seen: Mapping[str, Moments], gone: Collection[int]
+) -> Draft:
+    """The draft without some channels, those left standing in for them in every layer at once."""
+    reading = [a for a in channels.axes if a.role is Role.READS and not channels.kept(a, gone).all()]
+    readers = readers_of(list(dict.fromkeys(reading)), channels, layers, draft, seen)
+    for reader in readers:
+        reader.give_up(list(gone))
+    return draft.changed({name: array for reader in readers for name, array in reader.arrays().items()}, gone)
+
+
+def _costs(readers: Sequence[Reader], channels: Sequence[int]) -> Floats:
+    return np.asarray(np.sum([np.zeros(len(channels)), *(reader.costs(channels) for reader in readers)], axis=0))

@@ -17,7 +17,7 @@ import numpy as np
 from edgeonnx.graph import STANDARD
 from edgeonnx.model import Model
 from edgeonnx.prune.channels import Channels, stays
-from edgeonnx.prune.draft import Draft, Solution
+from edgeonnx.prune.draft import Draft, Solution, arrays_of
 from edgeonnx.prune.layers import Floats, Layer
 from edgeonnx.prune.rows import Feeds, picks, positions, tensors
 
@@ -67,7 +67,7 @@ def refit(
         progress(number, len(touched))
         solution = _fitted(draft, channels, layer, aims[layer.node], expected[layer.node], feeds)
         if solution is not None:
-            draft = draft.changed([layer], {layer.node: solution})
+            draft = draft.changed(arrays_of(layer, solution))
     return draft
 
 
