@@ -28,6 +28,14 @@ class Level:
     error: float
 
 
+def on_grid(levels: Mapping[str, Sequence[Level]], sizes: Mapping[str, int], align: int) -> dict[str, list[Level]]:
+    """Those levels that leave a multiple of `align`, where a group is large enough: see `counts`."""
+    return {
+        name: [level for level in found if len(level.gone) in counts(sizes[name], align)]
+        for name, found in levels.items()
+    }
+
+
 def counts(size: int, align: int, steps: int = 8) -> list[int]:
     """How many channels of a group may go: those numbers that leave a multiple of `align`, about `steps` of them.
 
@@ -36,7 +44,7 @@ def counts(size: int, align: int, steps: int = 8) -> list[int]:
         align: kernels work in blocks of so many channels.
         steps: how many numbers.
     """
-    while align > 1 and size < 4 * align:
+    while align > 1 and size < 2 * align:
         align //= 2
     stride = max(align, size // steps // align * align)
     first = size - (size - 1) // align * align

@@ -44,12 +44,12 @@ class Study:
     feeds: Sequence[Feeds]
     seen: Mapping[str, Moments]
 
-    def levels(self, method: str, align: int, progress: Progress) -> dict[str, list[Level]]:
+    def levels(self, method: str, aligns: Sequence[int], progress: Progress) -> dict[str, list[Level]]:
         """What it costs to give up more and more of each group by itself, its readers made up for it.
 
         Args:
             method: of `importance`; decides which channels go first.
-            align: numbers that stay are multiples of so many, where a group is large enough.
+            aligns: numbers that stay are multiples of one of these, where a group is large enough.
             progress: told (stage, groups done, groups in all).
         """
         draft = Draft(self.model)
@@ -57,11 +57,12 @@ class Study:
         biases = {layer.bias for layer in self.layers if layer.weight in readers and layer.bias}
         bench = Bench(draft, sorted({*readers, *biases}), self.feeds[:: max(1, len(self.feeds) // _PROBES)][:_PROBES])
         expected, found = bench.outputs(), {}
-        for number, group in enumerate(self.channels.groups):
-            progress("sensitivity of channels", number, len(self.channels.groups))
+        for done, group in enumerate(self.channels.groups):
+            progress("sensitivity of channels", done, len(self.channels.groups))
             reading = readers_of(group.readers, self.channels, self.layers, draft, self.seen)
             scores = self._scores(method, group, draft, bench, expected)
-            steps = eliminate(group, reading, counts(len(group.channels), align), scores)
+            numbers = sorted({count for align in aligns for count in counts(len(group.channels), align)})
+            steps = eliminate(group, reading, numbers, scores)
             found[group.name] = [Level(s.gone, distance(expected, bench.outputs(s.arrays))) for s in steps]
         return found
 

@@ -1,5 +1,6 @@
 """Prunes one model: what a node costs here, how much of each group goes, and the model without it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edgeonnx.anatomy import node_macs
@@ -7,7 +8,7 @@ from edgeonnx.bench.profile import node_times, profile
 from edgeonnx.bench.timing import Paired
 from edgeonnx.errors import InputError, ModelError
 from edgeonnx.model import Model
-from edgeonnx.prune.allocate import allocate
+from edgeonnx.prune.allocate import allocate, on_grid
 from edgeonnx.prune.cost import Cost
 from edgeonnx.prune.draft import Draft
 from edgeonnx.prune.study import Study, study
@@ -19,8 +20,8 @@ from edgeonnx.verbs.measure import Selection, Yardstick
 
 # Bytes of calibration samples that are kept in memory at most.
 _MEMORY = 512 << 20
-# Kernels of CPUs work in blocks of so many channels.
-_ALIGN = 8
+# Kernels of CPUs work in blocks of so many channels; which, the time tells.
+_ALIGNS = (8, 16)
 # How often the share that is to go is corrected by what was measured.
 _ATTEMPTS = 4
 
@@ -42,6 +43,14 @@ class Pruned:
     speed: Paired | None
     rows: tuple[tuple[str, int, int, float], ...]
     warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Channels to take out, and the sum of what each group's going costs by itself."""
+
+    gone: tuple[int, ...]
+    error: float
 
 
 class Pruner:
@@ -74,7 +83,9 @@ class Pruner:
         self._calibration, self._progress = calibration, progress
         self._timed = target is None or runs_here(target)
         self.study: Study = study(model, _held(prepare, calibration), progress)
-        self.levels = self.study.levels(importance, _ALIGN, progress)
+        self.levels = self.study.levels(importance, _ALIGNS, progress)
+        sizes = {group.name: len(group.channels) for group in self.study.channels.groups}
+        self._grids = [on_grid(self.levels, sizes, align) for align in _ALIGNS]
 
     def prune(self, speedup: float | None, ratio: float | None, yardstick: Yardstick) -> Pruned:
         """Take out as much as is wished for.
@@ -88,49 +99,62 @@ class Pruner:
             InputError: so much can't go.
         """
         if ratio is not None:
-            gone = self._gone(self._macs(), 1 - ratio, f"ratio {ratio:g}")
-            draft = self.study.without(gone, self.refits, self._progress)
-            model = remove(draft.model, self.study.channels, draft.gone)
-            speed = yardstick.speed(model, self._calibration) if self._timed else None
-            return Pruned(model, tuple(gone), speed, self._rows(gone))
-        assert speedup is not None
-        return self._by_speed(speedup, yardstick)
-
-    def _by_speed(self, speedup: float, yardstick: Yardstick) -> Pruned:
-        cost, warnings = (self._times(), []) if self._timed else (self._macs(), [_FORETOLD])
-        left, gone, speed = 1 / speedup, [], None
-        for _ in range(_ATTEMPTS):
-            gone = self._gone(cost, left, f"speedup {speedup:g}x")
-            if not self._timed:
-                break
-            speed = yardstick.speed(self._shape(gone), self._calibration)
-            if speed.ratio >= speedup:
-                break
-            left *= min(0.97, speed.ratio / speedup)
-        draft = self.study.without(gone, self.refits, self._progress)
+            plan = self._by_work(ratio, yardstick)
+        else:
+            assert speedup is not None
+            plan = self._by_speed(speedup, yardstick)
+        draft = self.study.without(plan.gone, self.refits, self._progress)
         model = remove(draft.model, self.study.channels, draft.gone)
-        if self._timed:
-            speed = yardstick.speed(model, self._calibration)
-        return Pruned(model, tuple(gone), speed, self._rows(gone), warnings)
+        speed = yardstick.speed(model, self._calibration) if self._timed else None
+        warnings = [] if self._timed or ratio is not None else [_FORETOLD]
+        return Pruned(model, plan.gone, speed, self._rows(plan.gone), warnings)
 
-    def _gone(self, cost: Cost, left: float, wish: str) -> list[int]:
-        """The channels that go for a share of the cost to be left.
+    def _by_work(self, ratio: float, yardstick: Yardstick) -> "_Plan":
+        """The fastest of the plans that leave so much work, where speed can be measured."""
+        cost = self._macs()
+        plans = self._plans(cost, 1 - ratio, f"ratio {ratio:g}")
+        if not self._timed:
+            return plans[0]
+        return max(plans, key=lambda plan: yardstick.speed(self._shape(plan.gone), self._calibration).ratio)
+
+    def _by_speed(self, speedup: float, yardstick: Yardstick) -> "_Plan":
+        """The plan that costs the least accuracy of those that were measured to be so fast."""
+        cost = self._times() if self._timed else self._macs()
+        fast: list[_Plan] = []
+        for number in range(len(self._grids)):
+            left = 1 / speedup
+            for _ in range(_ATTEMPTS):
+                plan = self._plans(cost, left, f"speedup {speedup:g}x", number)[0]
+                speed = yardstick.speed(self._shape(plan.gone), self._calibration).ratio if self._timed else speedup
+                if speed >= speedup:
+                    fast.append(plan)
+                    break
+                left *= min(0.97, speed / speedup)
+        return min(fast or [plan], key=lambda plan: plan.error)
+
+    def _plans(self, cost: Cost, left: float, wish: str, grid: int | None = None) -> "list[_Plan]":
+        """A plan on each grid, or on one, for a share of the cost to be left.
 
         Raises:
             InputError: not so much can go.
         """
-        whole = cost.total(cost.removed(()))
-        taken = allocate(self.levels, cost, left * whole)
-        gone = [channel for name, level in taken.items() if level for channel in self.levels[name][level - 1].gone]
-        least = cost.total(cost.removed(gone)) / whole
-        if least > left * (1 + 1e-9):
+        whole, found, least = cost.total(cost.removed(())), [], 1.0
+        for levels in self._grids if grid is None else [self._grids[grid]]:
+            taken = allocate(levels, cost, left * whole)
+            chosen = [levels[name][level - 1] for name, level in taken.items() if level]
+            gone = tuple(channel for level in chosen for channel in level.gone)
+            share = cost.total(cost.removed(gone)) / whole
+            least = min(least, share)
+            if share <= left * (1 + 1e-9):
+                found.append(_Plan(gone, sum(level.error for level in chosen)))
+        if not found:
             raise InputError(
                 f"{wish}: expected to keep {left:.2f} of the model's cost, but {least:.2f} is left when every group of "
-                f"channels is down to its last few: more would empty a layer; ask for less"
+                "channels is down to its last few: more would empty a layer; ask for less"
             )
-        return gone
+        return found
 
-    def _shape(self, gone: list[int]) -> Model:
+    def _shape(self, gone: Sequence[int]) -> Model:
         """The model without channels, as far as time is concerned."""
         draft = Draft(self.study.model, frozenset(gone))
         return remove(draft.model, self.study.channels, draft.gone)
@@ -155,7 +179,7 @@ class Pruner:
         part, _ = node_times(smaller, profile(smaller, feeds))
         return Cost(self.study.model.ir.graph, self.study.channels, whole, part, half)
 
-    def _rows(self, gone: list[int]) -> tuple[tuple[str, int, int, float], ...]:
+    def _rows(self, gone: Sequence[int]) -> tuple[tuple[str, int, int, float], ...]:
         found, left = [], set(gone)
         for group in self.study.channels.groups:
             count = len(left.intersection(group.channels))
