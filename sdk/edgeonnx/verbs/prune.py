@@ -1,43 +1,27 @@
 """`edgeonnx prune`: take channels out of a model, have the rest make up for them, measure, and keep what holds."""
 
+import zlib
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeonnx.anatomy import dissect
 from edgeonnx.bench.timing import Paired
 from edgeonnx.calibration.samples import Data
-from edgeonnx.errors import BudgetError, InputError, ModelError
+from edgeonnx.errors import BudgetError
+from edgeonnx.external import all_weights
 from edgeonnx.files import check_writable
 from edgeonnx.model import Model
-from edgeonnx.optimize.normalize import plain
-from edgeonnx.optimize.opset import raise_opset
 from edgeonnx.pipeline.spec import PipelineSpec
-from edgeonnx.prune.importance import METHODS
 from edgeonnx.prune.masks import save_masks
-from edgeonnx.quantize.qdq import quantized_nodes
 from edgeonnx.targets import Target, load_target
 from edgeonnx.verbs.data import Preparation, as_model, as_pipeline
 from edgeonnx.verbs.job import Progress
 from edgeonnx.verbs.measure import Selection, UserFunction, Yardstick, divide
-from edgeonnx.verbs.pruner import Pruned, Pruner
-
-# Samples to calibrate on at most: least squares wants many.
-_SAMPLES = 500
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How much is to go; one of the two.
-
-    Attributes:
-        speedup: how many times as fast the model is to be.
-        ratio: share of the multiply-accumulates that is to go, 0 to 1.
-    """
-
-    speedup: float | None = None
-    ratio: float | None = None
+from edgeonnx.verbs.pruning import SAMPLES, Pruned, Setting, Wish, checked, prunable, prune_by
 
 
 @dataclass(frozen=True)
@@ -76,10 +60,11 @@ class PruneResult:
         macs: of the pruned model.
         speed: given against pruned on this machine, one thread; None if it was not measured.
         speed_note: where speed was measured, or why it was not.
-        importance: how channels were judged.
-        refitted: whether the layers left were refitted.
+        how: how it was chosen what goes, and what was done about it.
         groups: what became of each group of channels.
         stuck: nodes whose channels can't go, and why.
+        zeros: share of zeros among the weights of the model as given, and of the pruned one.
+        compressed: bytes of both once compressed, as archives and bundles do it.
         warnings: what the user should know.
         problems: why it missed its budget; empty if it did not.
     """
@@ -98,10 +83,11 @@ class PruneResult:
     macs: int | None
     speed: Paired | None
     speed_note: str
-    importance: str
-    refitted: bool
+    how: str
     groups: tuple[GroupRow, ...]
     stuck: tuple[tuple[str, str], ...]
+    zeros: tuple[float, float]
+    compressed: tuple[int, int]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
 
@@ -112,6 +98,7 @@ def prune(
     *,
     speedup: float | None = None,
     ratio: float | None = None,
+    sparsity: str | None = None,
     output: str | Path | None = None,
     target: str | None = None,
     metric: UserFunction | None = None,
@@ -131,7 +118,9 @@ def prune(
         model: a float ONNX model, or its path.
         data: samples to judge channels by and to refit layers on: see `edgeonnx.calibration.samples`.
         speedup: how many times as fast it is to be on this machine; or
-        ratio: the share of multiply-accumulates that is to go.
+        ratio: the share of multiply-accumulates that is to go; or
+        sparsity: the share of weights that become zero, as `0.5`, or how many of how many neighbours, as `2:4`: the
+            shapes stay, the file compresses better, and nothing is faster on CPUs.
         output: where to write the result; one that missed its budget goes to `NAME.rejected.onnx` instead.
         target: name or path of a profile; None: this machine. Speed is measured where this machine is of its kind.
         metric: see `edgeonnx.quantize`.
@@ -151,20 +140,20 @@ def prune(
         ModelError: the model is quantized, or has no channels that can be pruned; says why.
         EdgeonnxError: other bad input; see `edgeonnx.errors`.
     """
-    wish = _checked(Wish(speedup, ratio), importance)
+    wish = checked(Wish(speedup, ratio, sparsity), importance)
     model = as_model(model)
-    outputs = [Path(path) for path in (output, masks) if path is not None]
-    for path in outputs:
-        check_writable(path, model.path)
+    for path in (output, masks):
+        if path is not None:
+            check_writable(Path(path), model.path)
     profile = load_target(target) if target else None
     prepare = Preparation(model, as_pipeline(pipeline), skip_bad)
-    calibration, evaluation = divide(prepare, data, eval_data, metric, _SAMPLES)
+    calibration, evaluation = divide(prepare, data, eval_data, metric, SAMPLES)
     yardstick = Yardstick(model, prepare, evaluation, metric)
-    pruner = Pruner(prunable(model), prepare, calibration, profile, importance, refit, progress)
-    pruned = pruner.prune(wish.speedup, wish.ratio, yardstick)
-    result = _result(model, pruned, pruner, yardstick, profile, evaluation, wish, max_drop)
+    form, setting = prunable(model), Setting(importance, refit, profile, progress)
+    pruned = prune_by(wish, form, prepare, calibration, yardstick, setting)
+    result = _result(model, pruned, yardstick, profile, evaluation, wish, max_drop)
     if masks is not None:
-        save_masks(Path(masks), pruner.study.channels, pruner.study.model, pruned.gone)
+        save_masks(Path(masks), pruned.masks)
     place = None if output is None else Path(output)
     if result.problems and not force:
         result = _write(result, None if place is None else place.with_suffix(".rejected.onnx"))
@@ -173,43 +162,18 @@ def prune(
     return _write(result, place)
 
 
-def prunable(model: Model) -> Model:
-    """The form that channels are followed in: the user's graph, of opset 13 or newer, without functions.
-
-    Raises:
-        ModelError: the model is quantized.
-    """
-    if quantized_nodes(model):
-        raise ModelError(f"{model.path or 'the model'} is quantized; prune the float model it was made from")
-    return raise_opset(plain(model))
-
-
-def _checked(wish: Wish, importance: str) -> Wish:
-    if (wish.speedup is None) == (wish.ratio is None):
-        raise InputError("expected a speedup or a ratio, and not both; give --speedup 1.5x or --ratio 0.3")
-    if wish.speedup is not None and not wish.speedup > 1:
-        raise InputError(f"speedup: expected more than 1, got {wish.speedup:g}; 1.5 is half as fast again")
-    if wish.ratio is not None and not 0 < wish.ratio < 1:
-        raise InputError(f"ratio: expected a share between 0 and 1, got {wish.ratio:g}; 0.3 takes out 30 %")
-    if importance not in METHODS:
-        raise InputError(f"importance: expected one of {', '.join(METHODS)}; got {importance}")
-    return wish
-
-
 def _result(
     model: Model,
     pruned: Pruned,
-    pruner: Pruner,
     yardstick: Yardstick,
     profile: Target | None,
     evaluation: Selection | None,
     wish: Wish,
     max_drop: float,
 ) -> PruneResult:
-    made, before, after = pruned.model, dissect(model), dissect(pruned.model)
-    score = yardstick.score(made)
-    record = _record(model, yardstick, score, wish, pruner, before.macs, after.macs)
-    made = made.with_record(record)
+    before, after = dissect(model), dissect(pruned.model)
+    score = yardstick.score(pruned.model)
+    made = pruned.model.with_record(_record(model, pruned, yardstick, score, wish))
     return PruneResult(
         model=made,
         output=None,
@@ -218,52 +182,40 @@ def _result(
         float_score=yardstick.float_score,
         score=score,
         evaluation_samples=None if evaluation is None else evaluation.count,
-        calibration_samples=len(pruner.study.feeds),
+        calibration_samples=pruned.samples,
         float_bytes=model.file_bytes,
         bytes=made.file_bytes,
         float_macs=before.macs,
         macs=after.macs,
         speed=pruned.speed,
-        speed_note=_speed_note(pruned, profile),
-        importance=pruner.importance,
-        refitted=pruner.refits,
+        speed_note=pruned.speed_note,
+        how=pruned.how,
         groups=tuple(GroupRow(*row) for row in pruned.rows),
-        stuck=tuple((s.node, s.why) for s in pruner.study.channels.stuck),
-        warnings=tuple(pruned.warnings),
+        stuck=pruned.stuck,
+        zeros=(_zeros(model), _zeros(made)),
+        compressed=(_compressed(model), _compressed(made)),
+        warnings=pruned.warnings,
         problems=_problems(yardstick, score, pruned.speed, wish, max_drop),
     )
 
 
-def _record(
-    model: Model,
-    yardstick: Yardstick,
-    score: float,
-    wish: Wish,
-    pruner: Pruner,
-    before: int | None,
-    after: int | None,
-) -> dict[str, Any]:
+def _record(model: Model, pruned: Pruned, yardstick: Yardstick, score: float, wish: Wish) -> dict[str, Any]:
     """What the model will carry about how it was made; no times, so that the same inputs give the same bytes."""
-    return {
-        **(model.record or {}),
-        "pruned": {
-            "source_sha256": model.sha256,
-            "speedup": wish.speedup,
-            "ratio": wish.ratio,
-            "importance": pruner.importance,
-            "refitted": pruner.refits,
-            "metric": yardstick.metric,
-            "float_score": yardstick.float_score,
-            "score": score,
-            "macs": [before, after],
-            "edgeonnx": version("edgeonnx"),
-        },
+    made = {
+        "source_sha256": model.sha256,
+        "wish": str(wish),
+        "how": pruned.how,
+        "metric": yardstick.metric,
+        "float_score": yardstick.float_score,
+        "score": score,
+        "edgeonnx": version("edgeonnx"),
     }
+    return {**(model.record or {}), "pruned": made}
 
 
 def _problems(yardstick: Yardstick, score: float, speed: Paired | None, wish: Wish, max_drop: float) -> tuple[str, ...]:
     found, floor = [], yardstick.float_score - max_drop
-    if not score >= floor:
+    if not score >= floor:  # a floor of NaN lets nothing through
         found.append(
             f"{yardstick.metric}: expected at least {floor:.4f} (before {yardstick.float_score:.4f}), "
             f"got {score:.4f}; allow more with --max-drop, or ask for less"
@@ -274,10 +226,14 @@ def _problems(yardstick: Yardstick, score: float, speed: Paired | None, wish: Wi
     return tuple(found)
 
 
-def _speed_note(pruned: Pruned, profile: Target | None) -> str:
-    if pruned.speed is None:
-        return f"not measured: this machine is not a {profile.name if profile else 'target'}"
-    return "this machine" if profile is None else f"this machine, which has what {profile.name} has"
+def _zeros(model: Model) -> float:
+    arrays = [tensor.numpy() for tensor in all_weights(model.ir) if tensor.dtype.is_floating_point()]
+    return sum(array.size - np.count_nonzero(array) for array in arrays) / max(1, sum(array.size for array in arrays))
+
+
+def _compressed(model: Model) -> int:
+    """Bytes of the weights by deflate, one by one, since a model may be larger than memory is for twice."""
+    return sum(len(zlib.compress(tensor.tobytes())) for tensor in all_weights(model.ir))
 
 
 def _write(result: PruneResult, output: Path | None) -> PruneResult:
