@@ -1,7 +1,7 @@
 """What a model is made of: operators, parameters, multiply-accumulates."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -55,19 +55,30 @@ def _constant(node: ir.Node) -> ir.TensorProtocol | None:
     return None if attribute is None else attribute.as_tensor()
 
 
-def node_macs(model: Model) -> tuple[int | None, ...]:
-    """Multiply-accumulates of each node of the main graph, in its order; free dimensions are taken as 1.
+def node_macs(model: Model, shapes: Mapping[str, tuple[int, ...]] | None = None) -> tuple[int | None, ...]:
+    """Multiply-accumulates of each node of the main graph, in its order.
 
     None where a shape that is needed can't be inferred, and for operators that are not counted.
+
+    Args:
+        model: any.
+        shapes: of tensors by name, as seen on a sample; None: infer them, free dimensions taken as 1.
     """
-    return tuple(_node_macs(node) for node in _with_shapes(model).graph)
+    if shapes is None:
+        return tuple(_node_macs(node, _sizes) for node in _with_shapes(model).graph)
+    seen = {name: list(shape) for name, shape in shapes.items()}
+
+    def sizes(value: ir.Value | None) -> list[int] | None:
+        return seen.get(value.name or "", _sizes(value)) if value is not None else None
+
+    return tuple(_node_macs(node, sizes) for node in model.ir.graph)
 
 
-def _node_macs(node: ir.Node) -> int | None:
+def _node_macs(node: ir.Node, sizes: Callable[[ir.Value | None], list[int] | None]) -> int | None:
     count = _COUNTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if count is None:
         return None if node.op_type in _UNCOUNTED else 0
-    first, second, out = (_sizes(value) for value in [*node.inputs[:2], node.outputs[0]])
+    first, second, out = (sizes(value) for value in [*node.inputs[:2], node.outputs[0]])
     return None if first is None or second is None or out is None else count(node, first, second, out)
 
 
@@ -75,7 +86,7 @@ def _macs(model: Model) -> int | None:
     """Sum over the main graph; None where a shape that is needed can't be inferred."""
     total = 0
     for node in _with_shapes(model).graph:
-        count = _node_macs(node)
+        count = _node_macs(node, _sizes)
         if count is None and node.op_type not in _UNCOUNTED:
             return None
         total += count or 0

@@ -111,9 +111,7 @@ def _draw(result: object) -> None:
 def _summary(result: PruneResult) -> list[tuple[str, object]]:
     on = f" on {result.evaluation_samples} samples" if result.evaluation_samples else ""
     speed = f"{result.speed.ratio:.2f}x, {result.speed_note}" if result.speed else result.speed_note
-    macs = "not known: a shape can't be inferred"
-    if result.macs is not None and result.float_macs:
-        macs = f"{result.float_macs:,} -> {result.macs:,}, {1 - result.macs / result.float_macs:.0%} fewer"
+    macs = f"{result.float_macs:,} -> {result.macs:,}, {1 - result.macs / max(1, result.float_macs):.0%} fewer"
     rows: list[tuple[str, object]] = [
         (result.metric, f"{result.float_score:.4f} -> {result.score:.4f}{on}"),
         ("MACs", macs),
@@ -122,7 +120,7 @@ def _summary(result: PruneResult) -> list[tuple[str, object]]:
         ("how", f"{result.how}, {result.calibration_samples} calibration samples"),
         ("written to", result.output or "nowhere"),
     ]
-    if result.zeros[1] > result.zeros[0]:
+    if result.zeros[1] > result.zeros[0] + 0.005:
         zeros = f"{result.zeros[0]:.0%} -> {result.zeros[1]:.0%} of the weights"
         rows.insert(3, ("zeros", f"{zeros}; compressed {size(result.compressed[0])} -> {size(result.compressed[1])}"))
     return rows

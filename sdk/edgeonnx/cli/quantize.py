@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json, progress, size, table
+from edgeonnx.cli._times import TIMES
 from edgeonnx.errors import BudgetError
 from edgeonnx.verbs.layers import LayerRow
 from edgeonnx.verbs.quantize import QuantizeResult, quantize
@@ -36,6 +37,7 @@ from edgeonnx.verbs.quantize import QuantizeResult, quantize
     type=click.Path(path_type=Path),
     help="Interpreter whose onnxruntime has the target's provider; without it, one is looked for.",
 )
+@click.option("--prune", type=TIMES, help="Take channels out first, until the float model is so much faster: 1.5x.")
 @click.option("--skip-bad", is_flag=True, help="Pass over samples that can't be read, and name them.")
 @click.option("--metric", help="FILE.py:FUNC; FUNC(predict) returns a float, higher is better.")
 @click.option("--max-drop", type=float, default=0.01, show_default=True, help="How much lower the score may be.")
@@ -53,6 +55,7 @@ def command(
     calibration: str | None,
     engine: str,
     provider_python: Path | None,
+    prune: float | None,
     skip_bad: bool,
     metric: str | None,
     max_drop: float,
@@ -82,13 +85,15 @@ def command(
                 calibration=calibration,
                 engine=engine,
                 provider_python=provider_python,
+                prune=prune,
                 skip_bad=skip_bad,
                 max_drop=max_drop,
                 force=force,
                 progress=report,
             )
     except BudgetError as error:
-        draw(error.result)
+        if error.result is not None:
+            draw(error.result)
         raise
     draw(result)
 

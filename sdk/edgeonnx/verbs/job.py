@@ -30,8 +30,8 @@ class Job:
     """A model to quantize, and how.
 
     Attributes:
-        model: as it was given.
-        normal: the same function in normal form.
+        model: as it was given; what results are compared with.
+        normal: what is quantized, in normal form: the same function, or the pruned one.
         recipe: how to quantize.
         dialect: of the provider that will run it.
         target: the device; None: this machine.
@@ -41,6 +41,7 @@ class Job:
         runner: runs models on the target's provider; None: it is the CPU provider, or is not to be had here.
         changes: what of the recipe the provider does not take, one line each.
         unrun: why the target's provider is not to be had here; empty if it is.
+        pruned: the model without the channels that were taken out before; None: nothing was.
     """
 
     model: Model
@@ -54,6 +55,12 @@ class Job:
     runner: Runner | None = None
     changes: tuple[str, ...] = field(default=())
     unrun: str = ""
+    pruned: Model | None = None
+
+    @property
+    def source(self) -> Model:
+        """What is quantized, in the user's form."""
+        return self.pruned or self.model
 
     @property
     def scores(self) -> str | None:
@@ -106,7 +113,7 @@ def prepare(
     dialect = _dialect(profile)
     if dialect.refusal and recipe.scheme == "static":
         raise TargetError(f"{target} can't run static INT8: {dialect.refusal}")
-    normal, _ = plain_gemms(compose(normalize(model), dialect.whole))
+    normal = normal_form(model, dialect)
     refused = target_refusals(normal, profile, size=0) if profile else []
     if profile and refused:
         raise TargetError(f"{profile.name} refuses the model: {refused[0]}")
@@ -117,6 +124,16 @@ def prepare(
     if dialect.compute:
         check_arithmetic(job, Ranges({}, 0))
     return job
+
+
+def normal_form(model: Model, dialect: Dialect) -> Model:
+    """The form that quantization works on, for a provider.
+
+    Raises:
+        ModelError: the model can't be brought to it.
+    """
+    normal, _ = plain_gemms(compose(normalize(model), dialect.whole))
+    return normal
 
 
 def _dialect(profile: Target | None) -> Dialect:

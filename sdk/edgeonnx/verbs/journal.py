@@ -63,7 +63,7 @@ def open_journal(job: Job, calibration: Selection, evaluation: Selection | None)
     if None in prints:
         return Journal(None)
     parts = {
-        "model": job.model.sha256,
+        "model": job.source.sha256,
         "recipe": job.recipe.model_dump(mode="json"),
         "saturates": job.saturates,
         "pipeline": job.pipeline.fingerprint if job.pipeline else None,

@@ -51,7 +51,7 @@ class Outside:
         """
         seconds = self._job.recipe.search.seconds
         with tempfile.TemporaryDirectory() as folder:
-            for proposal in self._engine.propose(self._job.model, self._feeds, Path(folder), seconds):
+            for proposal in self._engine.propose(self._job.source, self._feeds, Path(folder), seconds):
                 self._job.progress(f"engine {self._engine.name}", len(self.candidates), len(self.candidates) + 1)
                 if isinstance(proposal, Failure):
                     self.failures.append(f"{proposal.name}: {proposal.reason}")

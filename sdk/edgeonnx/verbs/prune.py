@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from edgeonnx.anatomy import dissect
 from edgeonnx.bench.timing import Paired
 from edgeonnx.calibration.samples import Data
 from edgeonnx.errors import BudgetError
@@ -56,7 +55,7 @@ class PruneResult:
         calibration_samples: how many samples channels were judged and layers refitted on.
         float_bytes: size of the model as given.
         bytes: size of the pruned model.
-        float_macs: multiply-accumulates of the model as given; None if a shape can't be inferred.
+        float_macs: multiply-accumulates of the model as given, on a sample.
         macs: of the pruned model.
         speed: given against pruned on this machine, one thread; None if it was not measured.
         speed_note: where speed was measured, or why it was not.
@@ -79,8 +78,8 @@ class PruneResult:
     calibration_samples: int
     float_bytes: int
     bytes: int
-    float_macs: int | None
-    macs: int | None
+    float_macs: int
+    macs: int
     speed: Paired | None
     speed_note: str
     how: str
@@ -171,7 +170,6 @@ def _result(
     wish: Wish,
     max_drop: float,
 ) -> PruneResult:
-    before, after = dissect(model), dissect(pruned.model)
     score = yardstick.score(pruned.model)
     made = pruned.model.with_record(_record(model, pruned, yardstick, score, wish))
     return PruneResult(
@@ -185,8 +183,8 @@ def _result(
         calibration_samples=pruned.samples,
         float_bytes=model.file_bytes,
         bytes=made.file_bytes,
-        float_macs=before.macs,
-        macs=after.macs,
+        float_macs=pruned.macs[0],
+        macs=pruned.macs[1],
         speed=pruned.speed,
         speed_note=pruned.speed_note,
         how=pruned.how,

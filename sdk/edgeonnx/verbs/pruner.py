@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from edgeonnx.anatomy import node_macs
 from edgeonnx.bench.profile import node_times, profile
 from edgeonnx.bench.timing import Paired
-from edgeonnx.errors import InputError, ModelError
+from edgeonnx.errors import InputError
 from edgeonnx.model import Model
 from edgeonnx.prune.allocate import allocate, on_grid
 from edgeonnx.prune.cost import Cost
@@ -136,11 +136,8 @@ class Pruner:
 
     def _macs(self) -> Cost:
         graph = self.study.model.ir.graph
-        macs = {
-            node.name or "": float(count or 0) for node, count in zip(graph, node_macs(self.study.model), strict=True)
-        }
-        if not any(macs.values()):
-            raise ModelError("multiply-accumulates can't be counted: a shape can't be inferred; give --speedup")
+        counts = node_macs(self.study.model, self.study.channels.shapes)
+        macs = {node.name or "": float(count or 0) for node, count in zip(graph, counts, strict=True)}
         return Cost(graph, self.study.channels, macs)
 
     def _times(self) -> Cost:

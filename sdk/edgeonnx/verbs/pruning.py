@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgeonnx.anatomy import node_macs
 from edgeonnx.bench.timing import Paired
 from edgeonnx.errors import InputError, ModelError
 from edgeonnx.model import Model
@@ -76,6 +77,7 @@ class Pruned:
     Attributes:
         model: it.
         masks: weight -> which of its elements stay.
+        macs: multiply-accumulates on a sample, of the model as given and of this one.
         samples: how many were used.
         speed: given against this one; None where it was not measured.
         speed_note: where speed was measured, or why it was not.
@@ -87,6 +89,7 @@ class Pruned:
 
     model: Model
     masks: Mapping[str, Mask]
+    macs: tuple[int, int]
     samples: int
     speed: Paired | None
     speed_note: str
@@ -160,6 +163,7 @@ def prune_by(
     return Pruned(
         model=made,
         masks=channel_masks(pruner.study.channels, pruner.study.model, plan.gone),
+        macs=(_macs(model, feeds[0]), _macs(made, feeds[0])),
         samples=len(feeds),
         speed=speed(made) if setting.timed else None,
         speed_note=_speed_note(setting),
@@ -183,11 +187,16 @@ def _sparse(sparsity: str, model: Model, feeds: list[Feeds], setting: Setting) -
     return Pruned(
         model=draft.model,
         masks={name: array != 0 for name, array in weights.items()},
+        macs=(_macs(model, feeds[0]), _macs(model, feeds[0])),
         samples=len(feeds),
         speed=None,
         speed_note="not measured: zeros change nothing for CPUs, whose kernels multiply with them as with any number",
         how=f"zeros {sparsity} in {len(nodes)} layers, by SparseGPT",
     )
+
+
+def _macs(model: Model, feeds: Feeds) -> int:
+    return sum(count or 0 for count in node_macs(model, probe(model, feeds).shapes))
 
 
 def _speed_note(setting: Setting) -> str:

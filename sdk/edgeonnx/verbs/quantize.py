@@ -15,6 +15,7 @@ from edgeonnx.model import Model
 from edgeonnx.pipeline.spec import PipelineSpec
 from edgeonnx.quantize.recipe import load_recipe
 from edgeonnx.verbs.baselines import baselines_of
+from edgeonnx.verbs.combined import fewer, pruned_job, samples_for
 from edgeonnx.verbs.data import as_model, as_pipeline
 from edgeonnx.verbs.gate import Candidate, choose, problems
 from edgeonnx.verbs.job import Job, Progress, prepare
@@ -95,6 +96,7 @@ def quantize(
     calibration: str | None = None,
     engine: str = "native",
     provider_python: str | Path | None = None,
+    prune: float | None = None,
     skip_bad: bool = False,
     max_drop: float = 0.01,
     force: bool = False,
@@ -118,6 +120,7 @@ def quantize(
             that are installed where it does not meet the budget.
         provider_python: an interpreter whose onnxruntime has the target's provider, to score and time on; None: look
             for one (see `edgeonnx.providers.find`).
+        prune: take channels out first, so that the float model is so many times as fast: see `edgeonnx.prune`.
         skip_bad: pass over samples that can't be read or used, and say so in the result's warnings.
         max_drop: how much lower than float the score may be.
         force: write and return a result that missed its budget.
@@ -134,10 +137,14 @@ def quantize(
     chosen = load_recipe(recipe, calibration)
     python = None if provider_python is None else Path(provider_python)
     job = prepare(as_model(model), target, chosen, as_pipeline(pipeline), skip_bad, progress, python)
-    calibrating, evaluation = divide(job.prepare, data, eval_data, metric, job.recipe.calibration.samples)
+    samples = job.recipe.calibration.samples
+    calibrating, evaluation = divide(job.prepare, data, eval_data, metric, samples_for(samples, prune))
     progress("score float", 0, 1)
     yardstick = Yardstick(job.model, job.prepare, evaluation, metric, job.scores, job.saturates, runner=job.runner)
     floor = yardstick.float_score - max_drop
+    if prune is not None:
+        job = pruned_job(job, prune, calibrating, yardstick, floor)
+    calibrating = fewer(calibrating, samples)
     hunt = _hunt(job, engine, calibrating, evaluation, yardstick, floor, executor)
     hunt.run()
     failures = _ask_others(hunt, job, calibrating, yardstick, floor) if engine == "auto" else []
@@ -235,6 +242,7 @@ def _record(job: Job, hunt: Hunt, chosen: Candidate, yardstick: Yardstick, evalu
     """What the model will carry about how it was made; no times, so that the same inputs give the same bytes."""
     ranges = hunt.ranges.by_tensor
     return {
+        **(job.source.record or {}),
         "source_sha256": job.model.sha256,
         "recipe": job.recipe.name,
         "scope": chosen.scope,
