@@ -20,11 +20,11 @@ class Column:
 
     Attributes:
         spec: its name, type and shape; rows are free.
-        seen: the values that an encoder was fitted on, where there is one.
+        seen: the values that an encoder was fitted on, of each of its columns, where there is one.
     """
 
     spec: TensorSpec
-    seen: Array | None = None
+    seen: tuple[Array, ...] = ()
 
     def cast(self, array: Array) -> Array:
         """An array as this input takes it, rank 2."""
@@ -34,8 +34,9 @@ class Column:
 
     def drawn(self, rows: int, rng: np.random.Generator) -> Array:
         """Rows made up: of what was seen, else of noise."""
-        shape = (rows, int((self.spec.shape or (0, 1))[1] or 1))
-        return self.cast(rng.standard_normal(shape) if self.seen is None else rng.choice(self.seen, shape))
+        if self.seen:
+            return self.cast(np.stack([rng.choice(values, rows) for values in self.seen], axis=1))
+        return self.cast(rng.standard_normal((rows, int((self.spec.shape or (0, 1))[1] or 1))))
 
 
 def columns(estimator: Any, given: Mapping[str, Array] | None, name: str) -> tuple[Column, ...]:
@@ -55,14 +56,16 @@ def columns(estimator: Any, given: Mapping[str, Array] | None, name: str) -> tup
     first = _first(estimator)
     seen = dict(_seen(first, list(names) if names is not None else []))
     if not hasattr(first, "transformers_") or (names is None and not seen):
-        kinds = {_kind(values) for values in seen.values()}
-        values = np.concatenate(list(seen.values())) if len(kinds) == 1 and len(seen) == width else None
-        kind = _kind(given[_INPUT]) if given and _INPUT in given else "float32" if values is None else _kind(values)
-        return (Column(TensorSpec(_INPUT, kind, (None, width)), values),)
+        whole = tuple(seen.values()) if len(seen) == width else ()
+        kinds = {_kind(values) for values in ([given[_INPUT]] if given and _INPUT in given else whole)}
+        return (Column(TensorSpec(_INPUT, kinds.pop() if len(kinds) == 1 else "float32", (None, width)), whole),)
     labels = [f"x{place}" if names is None else str(names[place]) for place in range(width)]
     known = {label: (given or {}).get(label, seen.get(place)) for place, label in enumerate(labels)}
     return tuple(
-        Column(TensorSpec(label, "float32" if values is None else _kind(values), (None, 1)), seen.get(place))
+        Column(
+            TensorSpec(label, "float32" if values is None else _kind(values), (None, 1)),
+            (seen[place],) if place in seen else (),
+        )
         for place, (label, values) in enumerate(known.items())
     )
 

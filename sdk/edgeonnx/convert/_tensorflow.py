@@ -110,7 +110,9 @@ class Graph:
     def _signature(self, spec: TensorSpec, axes: Axes) -> Any:
         free = axes.get(spec.name, {})
         if spec.shape is None:
-            raise ConvertError(f"{self.name}: {spec.name} has no rank in the source; save it with a signature of shapes")
+            raise ConvertError(
+                f"{self.name}: {spec.name} has no rank in the source; save it with a signature of shapes"
+            )
         shape = [None if axis in free or not isinstance(size, int) else size for axis, size in enumerate(spec.shape)]
         return self._tf.TensorSpec(shape, _dtype(self._tf, spec.dtype))
 

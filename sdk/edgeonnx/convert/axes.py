@@ -49,7 +49,9 @@ def checked(axes: Axes, inputs: Sequence[TensorSpec]) -> dict[str, dict[int, str
                 raise ConvertError(f"dynamic: {name} has {rank} axes, 0 to {rank - 1}; got axis {axis}")
             place = axis if axis >= 0 or rank is None else axis + rank
             if not re.fullmatch(r"[A-Za-z_]\w*", label):
-                raise ConvertError(f"dynamic: expected a name of letters, digits and _ for {name}:{axis}, got {label!r}")
+                raise ConvertError(
+                    f"dynamic: expected a name of letters, digits and _ for {name}:{axis}, got {label!r}"
+                )
             if found.setdefault(name, {}).setdefault(place, label) != label:
                 raise ConvertError(f"dynamic: {name}:{place} is named both {found[name][place]} and {label}")
     return found

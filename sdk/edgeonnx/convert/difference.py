@@ -22,6 +22,7 @@ class Difference:
         unequal: how many elements are not the same.
         elements: how many there are.
         within: whether that is tolerated.
+        exact: whether it is of integers, text or booleans, which are not compared by a relative tolerance.
     """
 
     output: str
@@ -30,6 +31,7 @@ class Difference:
     unequal: int
     elements: int
     within: bool
+    exact: bool
 
 
 class Comparison:
@@ -38,18 +40,18 @@ class Comparison:
     Args:
         output: its name.
         tolerance: of floats: how far off, relative to the largest magnitude that the source gave.
-        steps: of integers: how far off; of text and booleans none may be.
+        slack: of numbers: how far off in any case; text and booleans must be the same.
     """
 
-    def __init__(self, output: str, tolerance: float, steps: int) -> None:
-        self.output, self._tolerance, self._steps = output, tolerance, steps
+    def __init__(self, output: str, tolerance: float, slack: float = 0.0) -> None:
+        self.output, self._tolerance, self._slack = output, tolerance, slack
         self._largest, self._magnitude, self._unequal, self._elements = 0.0, 0.0, 0, 0
-        self._kinds = ""
+        self._kinds: set[str] = set()
 
     def add(self, wanted: Array, got: Array) -> None:
         """One sample: what the source gave, and what onnxruntime gave. An axis of one more or less is no difference."""
         self._elements += wanted.size
-        self._kinds += wanted.dtype.kind
+        self._kinds.add(wanted.dtype.kind)
         if _squeezed(wanted) != _squeezed(got):
             self._largest, self._unequal = np.inf, self._unequal + wanted.size
             return
@@ -61,14 +63,14 @@ class Comparison:
 
     def result(self) -> Difference:
         """What was found."""
-        scale = max(self._magnitude, _LEAST)
-        if set(self._kinds) <= set("f"):
-            within = self._largest <= self._tolerance * scale
-        elif set(self._kinds) <= set("iu"):
-            within = self._largest <= self._steps
+        scale, exact = max(self._magnitude, _LEAST), not self._kinds <= set("f")
+        if self._kinds <= set("fiu"):
+            within = self._largest <= max(self._slack, 0.0 if exact else self._tolerance * scale)
         else:
             within = self._unequal == 0
-        return Difference(self.output, self._largest, self._largest / scale, self._unequal, self._elements, within)
+        return Difference(
+            self.output, self._largest, self._largest / scale, self._unequal, self._elements, within, exact
+        )
 
 
 def _squeezed(array: Array) -> tuple[int, ...]:

@@ -85,6 +85,8 @@ class Function:
         arguments: dict[str, Any] = {}
         for label, value in bound.arguments.items():
             several = signature.parameters[label].kind is inspect.Parameter.VAR_POSITIONAL
-            arguments.update({f"{label}_{place}": one for place, one in enumerate(value)} if several else {label: value})
+            arguments.update(
+                {f"{label}_{place}": one for place, one in enumerate(value)} if several else {label: value}
+            )
         with guarded(f"{self.name}: expected arrays as example inputs"):
             return {label: np.asarray(self._jax.numpy.asarray(value)) for label, value in arguments.items()}

@@ -99,6 +99,8 @@ def _load_reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if "safe_mode" in text or "unsafe" in text.lower() or "lambda" in text.lower():
         return "it holds a Lambda layer, which is code; if you know where it comes from, add --trust"
+    if "No model config" in text:
+        return "it holds weights alone; give FILE.py:FUNC that builds the model and loads them"
     if "custom" in text and "register" in text:
-        return f"it has classes of your own; give FILE.py:FUNC that defines and loads it. Keras says: {told(error)[:200]}"
-    return told(error)[:300]
+        return f"it has classes of your own; give FILE.py:FUNC that defines and loads it. Keras says: {told(error)}"
+    return told(error)

@@ -8,7 +8,6 @@ from typing import Any
 from edgeonnx.convert.sklearn import Estimator
 from edgeonnx.convert.source import guarded, need
 from edgeonnx.errors import ConvertError
-from edgeonnx.userfile import told
 
 PICKLES = (".pkl", ".pickle", ".joblib")
 

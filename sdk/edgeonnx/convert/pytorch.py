@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeonnx.convert.axes import Axes, name_axes
+from edgeonnx.convert.axes import Axes, name_axes, unnamed
 from edgeonnx.convert.source import Array, Feeds, guarded, need, release
 from edgeonnx.convert.surface import named
 from edgeonnx.errors import ConvertError
@@ -24,7 +24,9 @@ from edgeonnx.userfile import told
 _STRAY = "pkg."
 _OPERATOR = re.compile(r"No ONNX function found for <OpOverload\(op='([^']+)', overload='(\w+)'\)>")
 _NODE = re.compile(r"Error when translating node %(\w+)")
-_VIOLATED = re.compile(r"Constraints violated \(([^)]*)\)")
+_SPECIALIZED = re.compile(r"L\['(\w+)'\]\.size\(\)\[(\d+)\] as dynamic .* specialized it to be a constant \((\d+)\)")
+# A size that is computed from others.
+_EXPRESSION = r".*\W.*"
 
 
 class _Torch:
@@ -55,6 +57,7 @@ class _Torch:
 
     def _written(self, program: Any, opset: int) -> Model:
         """An exported program as ONNX, its interface named as the program's is."""
+        outputs = self._outputs(program)
         with guarded(f"{self.name} can't be converted", _reason):
             made = self.torch.onnx.export(program, dynamo=True, opset_version=opset, verbose=False)
         model = Model(made.model)
@@ -63,7 +66,7 @@ class _Torch:
                 f"{self.name}: torch.onnx could not write opset {opset}, only {model.opset}; give --opset {model.opset}"
             )
         _strip(model)
-        return named(model, [spec.name for spec in self.inputs], self._outputs(program), self.name)
+        return named(unnamed(model, _EXPRESSION), [spec.name for spec in self.inputs], outputs, self.name)
 
     def _outputs(self, program: Any) -> list[str]:
         """Names of a program's outputs: keys and fields where it has them, else `output`, `output_0`, ..."""
@@ -90,6 +93,10 @@ class Module(_Torch):
 
     def __init__(self, module: Any, examples: object, name: str) -> None:
         super().__init__(name)
+        if isinstance(module, self.torch.jit.ScriptModule):
+            raise ConvertError(
+                f"{name}: TorchScript has no way to ONNX any more; give the module that it was made from"
+            )
         self._module = module
         self._bound = self._bind(examples)
         paths, self._spec = self.tree.tree_flatten_with_path(dict(self._bound.arguments))
@@ -113,10 +120,10 @@ class Module(_Torch):
         """See `Source`."""
         leaves = self._widened(axes)
         args, kwargs = self._arguments(leaves)
-        dims = {label: self.torch.export.Dim(label) for named in axes.values() for label in named.values()}
+        free = self.torch.export.Dim.DYNAMIC
         shapes: list[dict[int, Any] | None] = [None] * len(leaves)
         for spec, place in self._placed():
-            shapes[place] = {axis: dims[label] for axis, label in axes.get(spec.name, {}).items()} or None
+            shapes[place] = dict.fromkeys(axes.get(spec.name, {}), free) or None
         dynamic = self.tree.tree_unflatten(shapes, self._spec) if axes else None
         with self._evaluating(), guarded(f"{self.name} can't be converted", _reason):
             program = self.torch.export.export(self._module, args, kwargs, dynamic_shapes=dynamic, strict=False)
@@ -160,13 +167,20 @@ class Module(_Torch):
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        """Evaluation mode, without gradients; each part of the module is put back as it was."""
+        """Evaluation mode, without gradients; each part of the module is put back as it was.
+
+        Without the fast path of attention too, which gives zeros at padded places where all else gives numbers.
+        """
         training = [part for part in self._module.modules() if part.training]
+        attention = self.torch.backends.mha
+        fast = attention.get_fastpath_enabled()
         self._module.eval()
+        attention.set_fastpath_enabled(False)
         try:
             with self.torch.no_grad():
                 yield
         finally:
+            attention.set_fastpath_enabled(fast)
             for part in training:
                 part.training = True
 
@@ -195,9 +209,13 @@ class Program(_Torch):
             self._module = self._program.module()
         values = {node.name: node.meta.get("val") for node in self._program.graph.nodes if node.op == "placeholder"}
         given = self._program.graph_signature.user_inputs
-        self._fixed = {place: given[place] for place, one in enumerate(given) if not self._is_tensor(values.get(one))}
+        self._fixed = {place: one for place, one in enumerate(given) if not self._is_tensor(values.get(one))}
         self.inputs = tuple(
-            TensorSpec(name, _dtype(values[name]), tuple(size if isinstance(size, int) else str(size) for size in values[name].shape))
+            TensorSpec(
+                name,
+                _dtype(values[name]),
+                tuple(size if isinstance(size, int) else str(size) for size in values[name].shape),
+            )
             for place, name in enumerate(given)
             if place not in self._fixed
         )
@@ -266,9 +284,11 @@ def _reason(error: BaseException) -> str:
         return f"the operator {operator[1]}{overload}{place} has no form in ONNX; compute it otherwise in the model"
     if node:
         return f"node {node[1]}: {told(chain[-1])}"
-    first, *more = [line.strip() for line in str(error).splitlines()] or [""]
-    if violated := _VIOLATED.search(first):
-        return f"the axis {violated[1]} can't be free: {' '.join(more[:1]).removeprefix('- ')}"
+    first, *more = [line.strip() for line in texts[0].splitlines()] or [""]
+    if found := _SPECIALIZED.search(texts[0]):
+        return f"{found[1]}:{found[2]} can't be free: torch.export finds the model right for a size of {found[3]} alone"
+    if "violated" in first and more:
+        return f"an axis can't be free: {more[0].removeprefix('- ')}"
     if "data-dependent" in first:
         return f"the model branches on values that it computes; use torch.where or torch.cond. torch says: {first}"
-    return f"{type(error).__name__}: {first}"
+    return told(chain[-1])

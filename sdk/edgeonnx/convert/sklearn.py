@@ -87,7 +87,7 @@ class Estimator:
         """See `Source`."""
         rows = self._rows(feeds)
         with guarded(f"{self.name} does not take these inputs"):
-            return tuple(np.asarray(self._method(output)(rows)) for output in self._outputs)
+            return tuple(_dense(self._method(output)(rows)) for output in self._outputs)
 
     def _method(self, output: str) -> Any:
         candidates = _METHODS.get(output, _OTHER)
@@ -97,7 +97,11 @@ class Estimator:
         return getattr(self._estimator, found)
 
     def _rows(self, feeds: Feeds) -> Any:
-        """Rows as the estimator takes them: an array, or a table where columns are chosen by name."""
+        """Rows as the estimator takes them: an array, or a table where columns are chosen by name.
+
+        Floats are given in 64 bits, as scikit-learn computes: some estimators refuse others than they were fitted on.
+        """
+        feeds = {name: array.astype(np.float64) if array.dtype.kind == "f" else array for name, array in feeds.items()}
         if len(self.inputs) == 1:
             return feeds[self.inputs[0].name]
         if not hasattr(self._estimator, "feature_names_in_"):
@@ -109,6 +113,10 @@ class Estimator:
         kinds = self._skl2onnx.common.data_types
         found = {"float32": "Float", "int64": "Int64", "bool": "Boolean", "str": "String"}[dtype]
         return getattr(kinds, f"{found}TensorType")(list(shape))
+
+
+def _dense(outputs: Any) -> Array:
+    return np.asarray(outputs.toarray() if hasattr(outputs, "toarray") else outputs)
 
 
 def _reason(error: BaseException) -> str:

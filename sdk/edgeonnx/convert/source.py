@@ -1,5 +1,6 @@
 """The interface of sources: a model of another framework, which can be run there and written as ONNX."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -16,6 +17,9 @@ from edgeonnx.model import Model, TensorSpec
 from edgeonnx.quiet import quiet
 from edgeonnx.userfile import told
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_LONG = 400
+
 Array = NDArray[Any]
 Feeds = dict[str, Array]
 
@@ -29,7 +33,7 @@ class Source(Protocol):
         exporter: what writes it as ONNX, with its release.
         inputs: what it takes; a free axis has a name or None.
         notes: what its user should know, a sentence each.
-        steps: how many steps an integer output may be off: 0, or 1 where the source itself computes in 8 bits.
+        steps: how many steps of its quantization an output may be off: 0, or 1 where the source computes in 8 bits.
     """
 
     name: str
@@ -105,9 +109,15 @@ def guarded(what: str, explain: Callable[[BaseException], str] = told) -> Iterat
         except (EdgeonnxError, KeyboardInterrupt):
             raise
         except BaseException as error:  # frameworks raise what they like, SystemExit included
-            raise ConvertError(f"{what}: {explain(error)}") from error
+            raise ConvertError(f"{what}: {_plain(explain(error))}") from error
 
 
 def by_name(arrays: Mapping[str, Any]) -> Feeds:
     """Arrays of any framework as numpy's, in this machine's memory."""
     return {name: np.asarray(array) for name, array in arrays.items()}
+
+
+def _plain(text: str) -> str:
+    """Without colours, and cut where it fills more than a few lines."""
+    text = _COLOUR.sub("", text)
+    return text if len(text) <= _LONG else f"{text[:_LONG].rpartition(' ')[0]} ..."

@@ -41,7 +41,9 @@ class TFLite:
             self._interpreter = litert.Interpreter(str(path), experimental_op_resolver_type=resolver)
             self._inputs, self._outputs = _interface(self._interpreter, signature, str(path))
         self.inputs = tuple(_spec(name, detail) for name, detail in self._inputs.items())
-        quantized = any(tensor["quantization_parameters"]["scales"].size for tensor in self._interpreter.get_tensor_details())
+        quantized = any(
+            tensor["quantization_parameters"]["scales"].size for tensor in self._interpreter.get_tensor_details()
+        )
         self.steps = int(quantized)
         self.notes = (_QUANTIZED,) if quantized else ()
 

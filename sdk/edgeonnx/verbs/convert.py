@@ -14,6 +14,7 @@ from edgeonnx.convert import Difference, Source, checked, open_source, read_axes
 from edgeonnx.errors import ConvertError, DifferenceError
 from edgeonnx.files import check_writable, sha256
 from edgeonnx.model import Model, TensorSpec, first_line
+from edgeonnx.quiet import quiet
 from edgeonnx.verbs.trials import Trials, try_both
 from edgeonnx.weights import apart
 
@@ -107,6 +108,8 @@ def convert(
     if result.problems and not force:
         result = _write(result, None if output is None else output.with_suffix(".rejected.onnx"))
         kept = f"; it is in {result.output}, take it with --force" if result.output else ""
+        if found.noise:
+            kept = f" (on noise; --data with samples of your own says more){kept}"
         raise DifferenceError(f"{'; '.join(result.problems)}{kept}", result)
     return _write(result, output)
 
@@ -125,7 +128,8 @@ def _check(made: Model, source: Source) -> None:
 
 def _trials(source: Source, made: Model, data: Data | None, samples: int, tolerance: float) -> Trials:
     if source.framework == "ONNX":
-        made.session()
+        with quiet():  # onnxruntime prints what it raises
+            made.session()
         return Trials(0, {}, (), (), ())
     return try_both(source, made, data, samples, tolerance)
 
@@ -149,8 +153,9 @@ def _result(source: Source, made: Model, found: Trials, tolerance: float) -> Con
 
 
 def _off(one: Difference, source: Source, tolerance: float) -> str:
-    if one.largest == 0:
-        return f"{one.output}: {one.unequal} of {one.elements} elements are not those of {source.framework}"
+    if one.exact:
+        steps = f", up to {one.largest:g} off" if one.largest else ""
+        return f"{one.output}: {one.unequal} of {one.elements} elements are not those of {source.framework}{steps}"
     return (
         f"{one.output} is up to {one.largest:.3g} off {source.framework}, {one.relative:.2g} of its largest value; "
         f"expected at most {tolerance:g}"

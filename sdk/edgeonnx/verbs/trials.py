@@ -12,16 +12,20 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
+import onnx_ir as ir
 
 from edgeonnx.calibration.samples import Data, open_samples
 from edgeonnx.convert import Comparison, Difference, Feeds, Source, free_axes
 from edgeonnx.errors import ConvertError
 from edgeonnx.model import Model, TensorSpec, explained
+from edgeonnx.quiet import quiet
 from edgeonnx.verbs.noise import noise
 
 # Sizes of free axes but the first, for noise: pictures, texts and tables take one or another.
-_GUESSES = (1, 8, 32, 128, 224)
+_GUESSES = (16, 32, 128, 224, 1)
 _NOISE = 8
+# A step apart is that and float's own rounding.
+_ROUNDED = 1.001
 # Other sizes than a sample's: one more; twice as much, where the source wants it even.
 _GROWTHS: tuple[Callable[[int], int], ...] = (lambda size: size + 1, lambda size: 2 * size)
 
@@ -36,6 +40,7 @@ class Trials:
         differences: of each output.
         problems: where onnxruntime failed on what the source takes.
         notes: what could not be tried.
+        noise: whether the samples were noise alone.
     """
 
     samples: int
@@ -43,6 +48,7 @@ class Trials:
     differences: tuple[Difference, ...]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+    noise: bool = False
 
 
 def try_both(source: Source, model: Model, data: Data | None, samples: int, tolerance: float) -> Trials:
@@ -66,15 +72,18 @@ def try_both(source: Source, model: Model, data: Data | None, samples: int, tole
         both.run(feeds)
     assert first is not None  # an empty source of samples is an error
     both.resized(first)
-    return both.trials()
+    return replace(both.trials(), noise=data is None and source.examples() is None)
 
 
 class _Both:
     """The source and a session of the model, run side by side."""
 
     def __init__(self, source: Source, model: Model, tolerance: float) -> None:
-        self._source, self._session = source, model.session()
-        self._comparisons = [Comparison(spec.name, tolerance, source.steps) for spec in model.outputs]
+        with quiet():  # onnxruntime prints what it raises
+            self._source, self._session = source, model.session()
+        self._comparisons = [
+            Comparison(value.name or "", tolerance, source.steps * _step(value)) for value in model.ir.graph.outputs
+        ]
         self._axes: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
         for name, axes in free_axes(model.inputs).items():
             for axis, label in axes.items():
@@ -144,7 +153,7 @@ def _noise(source: Source, model: Model) -> Iterator[Feeds]:
         ConvertError: it runs on none.
     """
     for guess in dict.fromkeys(_GUESSES):
-        inputs = [_sized(spec, guess) for spec in model.inputs]
+        inputs = [_sized(spec, known, guess) for spec, known in zip(model.inputs, source.inputs, strict=True)]
         drawn = noise(model, inputs, {}, _NOISE)
         try:
             source.run(dict(drawn[0]))
@@ -158,11 +167,23 @@ def _noise(source: Source, model: Model) -> Iterator[Feeds]:
     raise ConvertError(f"{refused}; it was given noise, as no data was: give --data") from refused
 
 
-def _sized(spec: TensorSpec, guess: int) -> TensorSpec:
+def _sized(spec: TensorSpec, known: TensorSpec, guess: int) -> TensorSpec:
+    """An input with a size for each free axis: what the source declared before it was freed, else a guess."""
+    declared = known.shape or (None,) * len(spec.shape or ())
+    sizes = zip(spec.shape or (), declared, strict=True)
     shape = tuple(
-        size if isinstance(size, int) else guess if axis else 2 for axis, size in enumerate(spec.shape or ())
+        next((size for size in pair if isinstance(size, int)), guess if axis else 2) for axis, pair in enumerate(sizes)
     )
     return replace(spec, shape=shape)
+
+
+def _step(output: ir.Value) -> float:
+    """The distance of two values that an output can take: the scale that it was dequantized with, 1 for integers."""
+    node = output.producer()
+    if node is None or node.op_type != "DequantizeLinear" or node.inputs[1] is None:
+        return float(output.dtype is not None and output.dtype.is_integer())
+    scale = node.inputs[1].const_value
+    return 0.0 if scale is None else float(scale.numpy().max()) * _ROUNDED
 
 
 def _grown(feeds: Feeds, axes: Iterable[Sequence[tuple[str, int]]], grow: Callable[[int], int]) -> Feeds:
@@ -172,5 +193,7 @@ def _grown(feeds: Feeds, axes: Iterable[Sequence[tuple[str, int]]], grow: Callab
         for name, axis in places:
             array = grown[name]
             again = np.take(array, range(grow(array.shape[axis])), axis, mode="wrap")
-            grown[name] = again * rng.uniform(0.5, 1, again.shape).astype(again.dtype) if again.dtype.kind == "f" else again
+            grown[name] = (
+                again * rng.uniform(0.5, 1, again.shape).astype(again.dtype) if again.dtype.kind == "f" else again
+            )
     return grown
