@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json, table
-from edgeonnx.convert import Difference
-from edgeonnx.verbs.convert import OPSET, TOLERANCE, ConvertResult, convert
+from edgeonnx.convert import OPSET, Difference
+from edgeonnx.verbs.convert import TOLERANCE, ConvertResult, convert
 
 
 @click.command(
@@ -84,7 +84,7 @@ def _draw(result: ConvertResult) -> None:
         [
             ("file", result.output),
             ("from", f"{result.source}, {result.framework}"),
-            ("by", result.exporter),
+            ("by", result.exporter or "nothing: it is ONNX already"),
             ("opset", result.opset),
             *(("input", tensor) for tensor in result.inputs),
             *(("output", tensor) for tensor in result.outputs),

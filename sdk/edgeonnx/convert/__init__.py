@@ -4,9 +4,10 @@ from edgeonnx.convert.axes import Axes, checked, free_axes, read_axes
 from edgeonnx.convert.difference import Comparison, Difference
 from edgeonnx.convert.open import open_source
 from edgeonnx.convert.record import conversion_of, with_conversion
-from edgeonnx.convert.source import Array, Feeds, Source
+from edgeonnx.convert.source import OPSET, Array, Feeds, Source
 
 __all__ = [
+    "OPSET",
     "Array",
     "Axes",
     "Comparison",

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from edgeonnx.convert.axes import Axes, name_axes, unnamed
-from edgeonnx.convert.source import Array, Feeds, by_name, guarded, need, release
+from edgeonnx.convert.source import Array, Feeds, Source, by_name, guarded, need, release
 from edgeonnx.convert.surface import named, refuse_foreign
 from edgeonnx.errors import ConvertError
 from edgeonnx.model import Model, TensorSpec
@@ -56,7 +56,7 @@ def written(
     return named(unnamed(model, _MADE_UP), inputs, outputs(), name)
 
 
-class Graph:
+class Graph(Source):
     """A function of TensorFlow's, as Keras models and SavedModels hold one.
 
     Args:
@@ -66,20 +66,13 @@ class Graph:
         retraced: whether the function can be traced anew with axes free that `inputs` fixes.
     """
 
-    steps = 0
-
     def __init__(self, name: str, inputs: Sequence[TensorSpec], call: Call, retraced: bool) -> None:
         self._tf, self._tf2onnx = tensorflow()
         self.name, self.inputs = name, tuple(inputs)
         self.framework = release("TensorFlow", "tensorflow", "tensorflow-cpu")
         self.exporter = release("tf2onnx", "tf2onnx")
-        self.notes: tuple[str, ...] = ()
         self._call, self._retraced = call, retraced
         self._outputs: list[str] = []
-
-    def examples(self) -> Feeds | None:
-        """None come with it."""
-        return None
 
     def export(self, opset: int, axes: Axes) -> Model:
         """See `Source`."""

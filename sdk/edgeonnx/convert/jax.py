@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgeonnx.convert.axes import Axes, unnamed
-from edgeonnx.convert.source import Array, Feeds, guarded, need, release
+from edgeonnx.convert.source import Array, Feeds, Source, guarded, need, release
 from edgeonnx.convert.surface import named, refuse_foreign
 from edgeonnx.errors import ConvertError
 from edgeonnx.model import Model, TensorSpec
@@ -19,7 +19,7 @@ from edgeonnx.model import Model, TensorSpec
 _MADE_UP = "JAX2ONNX_DYNAMIC_DIM_SENTINEL"
 
 
-class Function:
+class Function(Source):
     """A function that takes arrays and gives arrays in any structure, pure and ready for inference.
 
     Args:
@@ -31,14 +31,11 @@ class Function:
         ConvertError: the arguments are none of the function's.
     """
 
-    steps = 0
-
     def __init__(self, function: Callable[..., Any], examples: object, name: str) -> None:
         self._jax, self._jax2onnx = need("jax", "jax", "jax2onnx")
         self.name, self._function = name, function
         self.framework = release("JAX", "jax")
         self.exporter = release("jax2onnx", "jax2onnx")
-        self.notes: tuple[str, ...] = ()
         self._examples = self._given(examples)
         self.inputs = tuple(TensorSpec(label, one.dtype.name, one.shape) for label, one in self._examples.items())
 

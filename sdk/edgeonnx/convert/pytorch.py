@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgeonnx.convert.axes import Axes, name_axes, unnamed
-from edgeonnx.convert.source import Array, Feeds, guarded, need, release
+from edgeonnx.convert.source import Array, Feeds, Source, guarded, need, release
 from edgeonnx.convert.surface import named
 from edgeonnx.errors import ConvertError
 from edgeonnx.model import Model, TensorSpec
@@ -29,14 +29,12 @@ _SPECIALIZED = re.compile(r"L\['(\w+)'\]\.size\(\)\[(\d+)\] as dynamic .* specia
 _EXPRESSION = r".*\W.*"
 
 
-class _Torch:
+class _Torch(Source):
     """What modules and programs have in common.
 
     Args:
         name: file or class, for messages.
     """
-
-    steps = 0
 
     def __init__(self, name: str) -> None:
         self.torch, _ = need("torch", "torch", "onnxscript")
@@ -44,8 +42,6 @@ class _Torch:
         self.name = name
         self.framework = release("PyTorch", "torch")
         self.exporter = f"torch.onnx, {release('onnxscript', 'onnxscript')}"
-        self.notes: tuple[str, ...] = ()
-        self.inputs: tuple[TensorSpec, ...] = ()
 
     def _tensor(self, array: Array) -> Any:
         return self.torch.from_numpy(np.array(array))
@@ -94,9 +90,7 @@ class Module(_Torch):
     def __init__(self, module: Any, examples: object, name: str) -> None:
         super().__init__(name)
         if isinstance(module, self.torch.jit.ScriptModule):
-            raise ConvertError(
-                f"{name}: TorchScript has no way to ONNX any more; give the module that it was made from"
-            )
+            raise ConvertError(f"{name}: TorchScript can't be exported; give the module that it was made from")
         self._module = module
         self._bound = self._bind(examples)
         paths, self._spec = self.tree.tree_flatten_with_path(dict(self._bound.arguments))
@@ -251,6 +245,11 @@ def _array(tensor: Any) -> Array:
     return np.asarray(kept.float().numpy() if str(kept.dtype) == "torch.bfloat16" else kept.numpy())
 
 
+def _size(size: Any) -> int | str:
+    """A number, or the name that torch gives a free axis."""
+    return size if isinstance(size, int) else str(size)
+
+
 def _dtype(tensor: Any) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
@@ -265,9 +264,10 @@ def _strip(model: Model) -> None:
     graph = model.ir.graph
     nodes = list(graph.all_nodes())
     values = [*graph.inputs, *graph.initializers.values(), *(value for node in nodes for value in node.outputs)]
-    for part in (model.ir, graph, *nodes, *values):
-        for key in [key for key in part.metadata_props if key.startswith(_STRAY)]:
-            del part.metadata_props[key]
+    parts: list[Any] = [model.ir, graph, *nodes, *values]
+    for props in [part.metadata_props for part in parts]:
+        for key in [key for key in props if key.startswith(_STRAY)]:
+            del props[key]
 
 
 def _reason(error: BaseException) -> str:

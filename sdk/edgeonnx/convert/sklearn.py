@@ -11,7 +11,7 @@ import numpy as np
 
 from edgeonnx.convert._columns import columns
 from edgeonnx.convert.axes import Axes, name_axes
-from edgeonnx.convert.source import Array, Feeds, guarded, need, release
+from edgeonnx.convert.source import Array, Feeds, Source, guarded, need, release
 from edgeonnx.convert.surface import named
 from edgeonnx.errors import ConvertError
 from edgeonnx.model import Model
@@ -30,7 +30,7 @@ _OTHER = ("predict", "transform")
 _NO_CONVERTER = re.compile(r"Unable to find a (?:shape calculator|converter) for (?:alias|type) '(?:<class ')?([^'>]+)")
 
 
-class Estimator:
+class Estimator(Source):
     """A fitted estimator or pipeline. Rows are free; columns come in one input, or in one each where types differ.
 
     Args:
@@ -42,8 +42,6 @@ class Estimator:
     Raises:
         ConvertError: it is no estimator, or is not fitted.
     """
-
-    steps = 0
 
     def __init__(self, estimator: Any, examples: object, name: str, notes: tuple[str, ...] = ()) -> None:
         sklearn, self._skl2onnx = need("sklearn", "sklearn", "skl2onnx")

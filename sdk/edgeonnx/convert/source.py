@@ -1,12 +1,13 @@
 """The interface of sources: a model of another framework, which can be run there and written as ONNX."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from edgeonnx.model import Model, TensorSpec
 from edgeonnx.quiet import quiet
 from edgeonnx.userfile import told
 
+# All exporters write it natively, and onnxruntime loads it since 1.14.
+OPSET = 18
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LONG = 400
 
@@ -24,28 +27,32 @@ Array = NDArray[Any]
 Feeds = dict[str, Array]
 
 
-class Source(Protocol):
+class Source(ABC):
     """A model of another framework, opened.
 
     Attributes:
         name: file or class, for messages.
         framework: what it runs in, with its release: `PyTorch 2.13.0`.
-        exporter: what writes it as ONNX, with its release.
+        exporter: what writes it as ONNX, with its release; None where it is ONNX already.
         inputs: what it takes; a free axis has a name or None.
-        notes: what its user should know, a sentence each.
+        opset: what to write where none is asked for.
         steps: how many steps of its quantization an output may be off: 0, or 1 where the source computes in 8 bits.
+        notes: what its user should know, a sentence each.
     """
 
     name: str
     framework: str
-    exporter: str
+    exporter: str | None
     inputs: tuple[TensorSpec, ...]
-    notes: tuple[str, ...]
-    steps: int
+    opset: int = OPSET
+    steps: int = 0
+    notes: tuple[str, ...] = ()
 
     def examples(self) -> Feeds | None:
         """The inputs that came with it, by name; None where none did."""
+        return None
 
+    @abstractmethod
     def export(self, opset: int, axes: Axes) -> Model:
         """The model as ONNX: inputs named as `inputs` are and in their order, the named axes free.
 
@@ -53,6 +60,7 @@ class Source(Protocol):
             ConvertError: the exporter has no form for it.
         """
 
+    @abstractmethod
     def run(self, feeds: Feeds) -> tuple[Array, ...]:
         """What the framework gives for these inputs, in the order of the exported outputs.
 

@@ -89,6 +89,6 @@ def refuse_foreign(model: Model, source: str) -> None:
     if foreign:
         more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
         raise ConvertError(
-            f"{source} can't be converted: these operators have no form in ONNX: {', '.join(foreign[:3])}{more}; compute "
-            "it otherwise in the model"
+            f"{source} can't be converted: these operators have no form in ONNX: {', '.join(foreign[:3])}{more}; "
+            "compute it otherwise in the model"
         )

@@ -12,14 +12,14 @@ import numpy as np
 from edgeonnx.convert._tensorflow import tensorflow, written
 from edgeonnx.convert.axes import Axes, name_axes
 from edgeonnx.convert.savedmodel import chosen
-from edgeonnx.convert.source import Array, Feeds, guarded, release
+from edgeonnx.convert.source import Array, Feeds, Source, guarded, release
 from edgeonnx.errors import ConvertError
 from edgeonnx.model import Model, TensorSpec
 
 _UNSIGNED = "main"
 
 
-class TFLite:
+class TFLite(Source):
     """A `.tflite` file. Its inputs and outputs have the names of its signature, or of its tensors where it has none.
 
     Args:
@@ -46,10 +46,6 @@ class TFLite:
         )
         self.steps = int(quantized)
         self.notes = (_QUANTIZED,) if quantized else ()
-
-    def examples(self) -> Feeds | None:
-        """None come with it."""
-        return None
 
     def export(self, opset: int, axes: Axes) -> Model:
         """See `Source`."""

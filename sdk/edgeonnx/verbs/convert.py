@@ -18,8 +18,6 @@ from edgeonnx.quiet import quiet
 from edgeonnx.verbs.trials import Trials, try_both
 from edgeonnx.weights import apart
 
-# All exporters write it natively; onnxruntime loads it since 1.14.
-OPSET = 18
 TOLERANCE = 1e-4
 
 
@@ -32,7 +30,7 @@ class ConvertResult:
         output: where it was written; None if it was not.
         source: file or class.
         framework: what the source runs in, with its release.
-        exporter: what wrote the model, with its release.
+        exporter: what wrote the model, with its release; None where the source is ONNX already.
         opset: of the model.
         inputs: what it takes.
         outputs: what it returns.
@@ -47,7 +45,7 @@ class ConvertResult:
     output: Path | None
     source: str
     framework: str
-    exporter: str
+    exporter: str | None
     opset: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -95,12 +93,12 @@ def convert(
         EdgeonnxError: bad input; see `edgeonnx.errors`.
     """
     output = None if output is None else Path(output)
-    path = source if isinstance(source, (str, PathLike)) else None
+    path = Path(source) if isinstance(source, (str, PathLike)) else None
     if output is not None:
         check_writable(output, path)
     opened = open_source(source, examples, trust, signature)
     axes = checked(dynamic if isinstance(dynamic, Mapping) else read_axes(dynamic), opened.inputs)
-    made = opened.export(opset or OPSET if opened.framework != "ONNX" else opset, axes)
+    made = opened.export(opset or opened.opset, axes)
     _check(made, opened)
     found = _trials(opened, made, data, samples, tolerance)
     result = _result(opened, made, found, tolerance)
@@ -127,7 +125,7 @@ def _check(made: Model, source: Source) -> None:
 
 
 def _trials(source: Source, made: Model, data: Data | None, samples: int, tolerance: float) -> Trials:
-    if source.framework == "ONNX":
+    if source.exporter is None:
         with quiet():  # onnxruntime prints what it raises
             made.session()
         return Trials(0, {}, (), (), ())
@@ -162,9 +160,9 @@ def _off(one: Difference, source: Source, tolerance: float) -> str:
     )
 
 
-def _record(source: Source, result: ConvertResult, path: object) -> dict[str, Any]:
+def _record(source: Source, result: ConvertResult, path: Path | None) -> dict[str, Any]:
     """What the model will carry; no path, so that the same source gives the same bytes wherever it lies."""
-    file = Path(path) if isinstance(path, (str, PathLike)) and Path(path).is_file() else None
+    file = path if path is not None and path.is_file() else None
     return {
         "source": source.name if file else None,
         "source_sha256": sha256(file) if file else None,
