@@ -11,48 +11,40 @@ from edgeonnx.model import Model
 from tests.convert.conftest import framework
 
 sklearn = framework("sklearn")
+cluster, compose, ensemble = (framework(f"sklearn.{name}") for name in ("cluster", "compose", "ensemble"))
+preprocessing, svm, pipeline = (framework(f"sklearn.{name}") for name in ("preprocessing", "svm", "pipeline"))
+linear_model = framework("sklearn.linear_model")
 framework("skl2onnx")
 skops = framework("skops.io")
 joblib = framework("joblib")
 pandas = framework("pandas")
 pytestmark = pytest.mark.slow
 
-from sklearn.cluster import DBSCAN, KMeans  # noqa: E402
-from sklearn.compose import ColumnTransformer  # noqa: E402
-from sklearn.datasets import load_iris  # noqa: E402
-from sklearn.decomposition import PCA  # noqa: E402
-from sklearn.ensemble import (  # noqa: E402
-    GradientBoostingClassifier,
-    HistGradientBoostingClassifier,
-    IsolationForest,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
-from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: E402
-from sklearn.impute import SimpleImputer  # noqa: E402
-from sklearn.linear_model import LinearRegression, LogisticRegression  # noqa: E402
-from sklearn.neural_network import MLPClassifier  # noqa: E402
-from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import OneHotEncoder, StandardScaler  # noqa: E402
-from sklearn.svm import SVC, LinearSVC  # noqa: E402
-
-X, Y = load_iris(return_X_y=True)
+X, Y = framework("sklearn.datasets").load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 CLASSES = ["label: int64[?]", "probabilities: float32[?,3]"]
 CASES = {
-    "random forest": (RandomForestClassifier(10, random_state=0), Y, CLASSES),
-    "gradient boosting": (GradientBoostingClassifier(n_estimators=10, random_state=0), Y, CLASSES),
-    "histogram boosting": (HistGradientBoostingClassifier(max_iter=10), Y, CLASSES),
-    "support vectors": (SVC(), Y, CLASSES),
-    "linear support vectors": (LinearSVC(), Y, CLASSES),
-    "a pipeline": (make_pipeline(StandardScaler(), SVC()), Y, CLASSES),
-    "a network": (MLPClassifier((8,), max_iter=400, tol=0.01, random_state=0), Y, CLASSES),
-    "names of classes": (LogisticRegression(max_iter=400), NAMES, ["label: str[?]", "probabilities: float32[?,3]"]),
-    "k-means": (KMeans(3, random_state=0), None, ["label: int64[?]", "scores: float32[?,3]"]),
-    "regression": (LinearRegression(), Y, ["variable: float32[?,1]"]),
-    "a forest that regresses": (RandomForestRegressor(5, random_state=0), Y, ["variable: float32[?,1]"]),
-    "principal components": (PCA(2), None, ["variable: float32[?,2]"]),
-    "outliers": (IsolationForest(random_state=0), None, ["label: int64[?,1]", "scores: float32[?,1]"]),
+    "random forest": (ensemble.RandomForestClassifier(10, random_state=0), Y, CLASSES),
+    "gradient boosting": (ensemble.GradientBoostingClassifier(n_estimators=10, random_state=0), Y, CLASSES),
+    "histogram boosting": (ensemble.HistGradientBoostingClassifier(max_iter=10), Y, CLASSES),
+    "support vectors": (svm.SVC(), Y, CLASSES),
+    "linear support vectors": (svm.LinearSVC(), Y, CLASSES),
+    "a pipeline": (pipeline.make_pipeline(preprocessing.StandardScaler(), svm.SVC()), Y, CLASSES),
+    "a network": (
+        framework("sklearn.neural_network").MLPClassifier((8,), max_iter=400, tol=0.01, random_state=0),
+        Y,
+        CLASSES,
+    ),
+    "names of classes": (
+        linear_model.LogisticRegression(max_iter=400),
+        NAMES,
+        ["label: str[?]", "probabilities: float32[?,3]"],
+    ),
+    "k-means": (cluster.KMeans(3, random_state=0), None, ["label: int64[?]", "scores: float32[?,3]"]),
+    "regression": (linear_model.LinearRegression(), Y, ["variable: float32[?,1]"]),
+    "a forest that regresses": (ensemble.RandomForestRegressor(5, random_state=0), Y, ["variable: float32[?,1]"]),
+    "principal components": (framework("sklearn.decomposition").PCA(2), None, ["variable: float32[?,2]"]),
+    "outliers": (ensemble.IsolationForest(random_state=0), None, ["label: int64[?,1]", "scores: float32[?,1]"]),
 }
 
 
@@ -74,10 +66,10 @@ def people():
 
 
 def test_columns_of_several_types(people):
-    numbers = make_pipeline(SimpleImputer(), StandardScaler())
-    texts = OneHotEncoder(handle_unknown="ignore")
-    columns = ColumnTransformer([("n", numbers, ["age"]), ("t", texts, ["sex", "deck"])])
-    fitted = make_pipeline(columns, LogisticRegression()).fit(people, people.age > 40)
+    numbers = pipeline.make_pipeline(framework("sklearn.impute").SimpleImputer(), preprocessing.StandardScaler())
+    texts = preprocessing.OneHotEncoder(handle_unknown="ignore")
+    columns = compose.ColumnTransformer([("n", numbers, ["age"]), ("t", texts, ["sex", "deck"])])
+    fitted = pipeline.make_pipeline(columns, linear_model.LogisticRegression()).fit(people, people.age > 40)
     given = {name: people[name].to_numpy() for name in people}
     for examples in (None, given):
         result = edgeonnx.convert(fitted, examples)
@@ -88,15 +80,19 @@ def test_columns_of_several_types(people):
 
 
 def test_columns_by_place(people):
-    columns = ColumnTransformer([("n", StandardScaler(), [0]), ("t", OneHotEncoder(), [1])])
-    fitted = make_pipeline(columns, LogisticRegression()).fit(people[["age", "sex"]].to_numpy(), people.age > 40)
+    columns = compose.ColumnTransformer(
+        [("n", preprocessing.StandardScaler(), [0]), ("t", preprocessing.OneHotEncoder(), [1])]
+    )
+    fitted = pipeline.make_pipeline(columns, linear_model.LogisticRegression()).fit(
+        people[["age", "sex"]].to_numpy(), people.age > 40
+    )
     result = edgeonnx.convert(fitted)
     assert [str(one) for one in result.inputs] == ["x0: float32[?,1]", "x1: str[?,1]"]
 
 
 @pytest.fixture
 def fitted():
-    return make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
+    return pipeline.make_pipeline(preprocessing.StandardScaler(), linear_model.LogisticRegression()).fit(X, Y)
 
 
 def test_a_skops_file(fitted, tmp_path):
@@ -107,12 +103,12 @@ def test_a_skops_file(fitted, tmp_path):
     assert Model.load(result.output).opset == 18
 
 
-class Mine(StandardScaler):
+class Mine(preprocessing.StandardScaler):
     """A type that skops does not know."""
 
 
 def test_a_skops_file_of_unknown_types(tmp_path):
-    skops.dump(make_pipeline(Mine(), LogisticRegression()).fit(X, Y), tmp_path / "m.skops")
+    skops.dump(pipeline.make_pipeline(Mine(), linear_model.LogisticRegression()).fit(X, Y), tmp_path / "m.skops")
     with pytest.raises(ConvertError, match=r"holds types that can run code .*test_sklearn\.Mine; .* add --trust"):
         edgeonnx.convert(tmp_path / "m.skops")
     with pytest.raises(ConvertError, match=r"skl2onnx has no converter for tests\.convert\.test_sklearn\.Mine"):
@@ -125,7 +121,7 @@ def test_a_pickle(fitted, tmp_path, name):
         (tmp_path / name).write_bytes(pickle.dumps(fitted))
     else:
         joblib.dump(fitted, tmp_path / name)
-    with pytest.raises(ConvertError, match="a pickle runs the code that is in it; .* add --trust"):
+    with pytest.raises(ConvertError, match=r"a pickle runs the code that is in it; .* add --trust"):
         edgeonnx.convert(tmp_path / name)
     assert edgeonnx.convert(tmp_path / name, trust=True).problems == ()
 
@@ -155,9 +151,12 @@ def test_a_pickle_of_something_else(tmp_path):
 @pytest.mark.parametrize(
     ("estimator", "said"),
     [
-        (RandomForestClassifier(), "is not fitted yet"),
-        (DBSCAN().fit(X), r"skl2onnx has no converter for sklearn\.cluster\._dbscan\.DBSCAN"),
-        (TfidfVectorizer().fit(["a word"]), "does not say how many features it takes"),
+        (ensemble.RandomForestClassifier(), "is not fitted yet"),
+        (cluster.DBSCAN().fit(X), r"skl2onnx has no converter for sklearn\.cluster\._dbscan\.DBSCAN"),
+        (
+            framework("sklearn.feature_extraction.text").TfidfVectorizer().fit(["a word"]),
+            "does not say how many features it takes",
+        ),
     ],
 )
 def test_what_can_not_be_converted(estimator, said):

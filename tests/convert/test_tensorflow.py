@@ -118,7 +118,7 @@ def test_a_keras_file(name, tmp_path):
 def test_a_lambda_layer_is_code(name, tmp_path):
     with quiet():
         sequential((4,), layers.Lambda(lambda x: x * 2), name="x").save(tmp_path / name)
-    with pytest.raises(ConvertError, match="it holds a Lambda layer, which is code; .* add --trust"):
+    with pytest.raises(ConvertError, match=r"it holds a Lambda layer, which is code; .* add --trust"):
         edgeonnx.convert(tmp_path / name)
     assert edgeonnx.convert(tmp_path / name, trust=True).problems == ()
 
@@ -128,11 +128,11 @@ def test_keras_files_that_are_none(tmp_path):
         sequential((4,), layers.Dense(2), name="x").save_weights(tmp_path / "m.weights.h5")
         keras.Sequential([keras.Input((4,)), Own()]).save(tmp_path / "own.keras")
     (tmp_path / "text.keras").write_text("To be trained on Monday.")
-    with pytest.raises(ConvertError, match="it holds weights alone; give FILE.py:FUNC"):
+    with pytest.raises(ConvertError, match=r"it holds weights alone; give FILE.py:FUNC"):
         edgeonnx.convert(tmp_path / "m.weights.h5")
-    with pytest.raises(ConvertError, match="it has classes of your own; give FILE.py:FUNC"):
+    with pytest.raises(ConvertError, match=r"it has classes of your own; give FILE.py:FUNC"):
         edgeonnx.convert(tmp_path / "own.keras")
-    with pytest.raises(ConvertError, match="text.keras can't be read as a Keras model"):
+    with pytest.raises(ConvertError, match=r"text.keras can't be read as a Keras model"):
         edgeonnx.convert(tmp_path / "text.keras")
 
 
@@ -232,7 +232,7 @@ def test_a_quantized_tflite_model(lite):
 
 def test_a_tflite_file_that_is_none(tmp_path):
     (tmp_path / "m.tflite").write_text("To be converted on Monday.")
-    with pytest.raises(ConvertError, match="m.tflite can't be read as a TFLite model"):
+    with pytest.raises(ConvertError, match=r"m.tflite can't be read as a TFLite model"):
         edgeonnx.convert(tmp_path / "m.tflite")
 
 

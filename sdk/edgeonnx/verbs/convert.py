@@ -102,7 +102,8 @@ def convert(
     _check(made, opened)
     found = _trials(opened, made, data, samples, tolerance)
     result = _result(opened, made, found, tolerance)
-    result = replace(result, model=with_conversion(made, _record(opened, result, path)))
+    if opened.exporter is not None:
+        result = replace(result, model=with_conversion(made, _record(opened, result, path)))
     if result.problems and not force:
         result = _write(result, None if output is None else output.with_suffix(".rejected.onnx"))
         kept = f"; it is in {result.output}, take it with --force" if result.output else ""

@@ -109,7 +109,8 @@ class _Both:
         for label, size in sizes.items():
             self._sizes[label].add(size)
         try:
-            got = self._session.run([one.output for one in self._comparisons], feeds)
+            with quiet():
+                got = self._session.run([one.output for one in self._comparisons], feeds)
         except Exception as error:  # onnxruntime's exception types are private and many
             at = f" at {', '.join(f'{label}={size}' for label, size in sizes.items())}" if sizes else ""
             self._problems.append(f"onnxruntime does not run it{at}, {self._source.framework} does: {explained(error)}")
@@ -133,7 +134,7 @@ class _Both:
         """What was found."""
         sizes = {label: tuple(sorted(found)) for label, found in self._sizes.items()}
         differences = tuple(comparison.result() for comparison in self._comparisons)
-        return Trials(self._samples, sizes, differences, tuple(self._problems), tuple(self._notes))
+        return Trials(self._samples, sizes, differences, tuple(dict.fromkeys(self._problems)), tuple(self._notes))
 
 
 def _samples(source: Source, model: Model, data: Data | None, samples: int) -> Iterator[Feeds]:
