@@ -6,11 +6,12 @@ INC := .venv-inc
 OPENVINO := .venv-openvino
 QNN := .venv-qnn
 RKNN := .venv-rknn
+CONVERT := .venv-convert
 BIN := $(VENV)/bin
 # --without-pip: some distributions ship Python without ensurepip; pip installs into the environment from outside.
 PIP = $(PYTHON) -m pip --disable-pip-version-check --quiet --python
 
-.PHONY: help install demo test test-slow test-inc inc openvino test-openvino qnn test-qnn rknn test-rknn web platforms check docs bench bench-runtime bench-cold bench-memory bench-throughput bench-tuned bench-calibration bench-peers bench-providers bench-table clean
+.PHONY: help install demo test test-slow test-inc inc openvino test-openvino qnn test-qnn rknn test-rknn convert test-convert web platforms check docs bench bench-runtime bench-cold bench-memory bench-throughput bench-tuned bench-calibration bench-peers bench-providers bench-table clean
 
 help:
 	@echo "make demo       quantize a model, package it for a Raspberry Pi, run it as a device would"
@@ -23,6 +24,7 @@ help:
 	@echo "                make test-qnn tests with them"
 	@echo "make rknn       Rockchip's converter and simulator in .venv-rknn (1.5 GB with torch for the CPU), for edgeonnx rknn;"
 	@echo "                make test-rknn tests with it"
+	@echo "make convert    the frameworks that edgeonnx convert opens, all in .venv-convert (4 GB); make test-convert tests with them"
 	@echo "make platforms  one bundle's golden samples in browser, node, C and on emulated boards (needs npm, chromium, gcc)"
 	@echo "make bench      benchmarks; they print figures: bench-runtime, bench-cold, bench-memory, bench-throughput, what"
 	@echo "                the runtime costs and gains; bench-peers, edgeonnx and other tools side by side (an hour, 4 GB;"
@@ -111,6 +113,20 @@ rknn: $(RKNN)/.installed
 test-rknn: $(VENV)/.installed-dev $(RKNN)/.installed
 	EDGEONNX_REQUIRE_RKNN=1 $(BIN)/python -m pytest -m slow tests/providers/test_rknn.py
 
+# Every source of convert in one environment: they resolve together. TensorFlow has no wheels for Python 3.14 and newer.
+$(CONVERT)/.installed: pyproject.toml $(VENV)/.python
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "TensorFlow needs Python 3.11 to 3.13, got $$($(PYTHON) --version 2>&1); run: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv --without-pip $(CONVERT)
+	$(PIP) $(CONVERT)/bin/python install torch==2.13.0 pandas -e '.[dev,torch,tensorflow,sklearn,jax]'
+	@touch $@
+
+convert: $(CONVERT)/.installed
+	@echo "$(abspath $(CONVERT))/bin/edgeonnx convert --help"
+
+test-convert: $(CONVERT)/.installed
+	EDGEONNX_REQUIRE_CONVERT=1 $(CONVERT)/bin/python -m pytest -m 'slow or not slow' tests/convert tests/cli/test_convert.py
+
 examples/web/node_modules/.package-lock.json: examples/web/package-lock.json
 	cd examples/web && npm ci
 	@touch $@
@@ -181,4 +197,4 @@ bench-table:
 	@$(BIN)/python benchmarks/peers/table.py build/bench/results.json
 
 clean:
-	rm -rf $(VENV) $(DEVICE) $(INC) $(OPENVINO) $(QNN) $(RKNN) .venv-peers build dist
+	rm -rf $(VENV) $(DEVICE) $(INC) $(OPENVINO) $(QNN) $(RKNN) $(CONVERT) .venv-peers build dist

@@ -14,6 +14,7 @@ from edgeonnx.runtime._findings import TuneReport
 from edgeonnx.targets import Target, list_targets, load_target
 from edgeonnx.verbs.bench import BenchResult, bench
 from edgeonnx.verbs.comparison import PipelineCheck
+from edgeonnx.verbs.convert import ConvertResult, convert
 from edgeonnx.verbs.doctor import Diagnosis, doctor
 from edgeonnx.verbs.inspect import Inspection, inspect
 from edgeonnx.verbs.package import PackageResult, package
@@ -26,6 +27,7 @@ from edgeonnx.verbs.tune import tune
 __all__ = [
     "BenchResult",
     "BudgetError",
+    "ConvertResult",
     "Diagnosis",
     "EdgeonnxError",
     "Finding",
@@ -47,6 +49,7 @@ __all__ = [
     "TuneReport",
     "bench",
     "check_pipeline",
+    "convert",
     "doctor",
     "inspect",
     "keygen",

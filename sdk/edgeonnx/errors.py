@@ -11,6 +11,8 @@ EdgeonnxError                 exit code 2: bad input, unless a class below says 
 ├── MetricError               the user's metric raised, or returned no number
 ├── TargetError               no such target, or a profile that breaks its schema
 ├── RecipeError               no such recipe, or one that breaks its schema
+├── ConvertError              a model of another framework that can't be opened or converted
+├── DifferenceError (exit 1)  a converted model differs from its source; carries the result
 ├── EngineError               a quantization engine that is not installed, or broke down
 ├── PipelineError             a pre- and postprocessing spec that does not fit
 ├── OutputError               a place that can't be written
@@ -22,8 +24,10 @@ from edgeonnx.runtime._errors import BundleError, DeviceError, EdgeonnxError, In
 __all__ = [
     "BudgetError",
     "BundleError",
+    "ConvertError",
     "DataError",
     "DeviceError",
+    "DifferenceError",
     "EdgeonnxError",
     "EngineError",
     "InputError",
@@ -56,6 +60,24 @@ class TargetError(EdgeonnxError):
 
 class RecipeError(EdgeonnxError):
     """A recipe that does not exist, or that breaks the schema."""
+
+
+class ConvertError(EdgeonnxError):
+    """A model of another framework that can't be opened, is not trusted, or has no form in ONNX."""
+
+
+class DifferenceError(EdgeonnxError):
+    """A converted model gives other outputs than the source framework.
+
+    Attributes:
+        result: what was converted and how far it is off, of the type the verb would have returned.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class EngineError(EdgeonnxError):

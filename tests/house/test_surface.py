@@ -11,6 +11,7 @@ from tests.house.tree import ROOT, files
 PUBLIC = [
     "BenchResult",
     "BudgetError",
+    "ConvertResult",
     "Diagnosis",
     "EdgeonnxError",
     "Finding",
@@ -32,6 +33,7 @@ PUBLIC = [
     "TuneReport",
     "bench",
     "check_pipeline",
+    "convert",
     "doctor",
     "inspect",
     "keygen",

@@ -13,6 +13,7 @@ _VERBS = (
     "targets",
     "doctor",
     "pipeline",
+    "convert",
     "prune",
     "quantize",
     "package",

@@ -88,4 +88,4 @@ def size(count: int) -> str:
 
 def _console() -> Console:
     # A pipe has no width of its own; any that is common would break what scripts and logs want whole.
-    return Console(width=None if sys.stdout.isatty() else _UNBROKEN, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else _UNBROKEN, highlight=False, markup=False, emoji=False)

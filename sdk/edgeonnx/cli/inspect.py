@@ -38,6 +38,8 @@ def _draw(found: Inspection) -> None:
             ("operators", ", ".join(f"{name} {count}" for name, count in anatomy.operators.items())),
         ]
     )
+    if found.conversion:
+        facts([("converted from", f"{found.conversion.get('framework')} by {found.conversion.get('exporter')}")])
     if found.record and "recipe" in found.record:
         score = f"{found.record.get('metric')} {found.record.get('score'):.4f}"
         facts([("quantized by", f"recipe {found.record.get('recipe')}, {score}")])

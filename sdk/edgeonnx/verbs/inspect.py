@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeonnx.anatomy import Anatomy, dissect
+from edgeonnx.convert import conversion_of
 from edgeonnx.model import Model, TensorSpec
 from edgeonnx.optimize.batch import fixed_but_batch
 from edgeonnx.targets import ModelFacts, Target, list_targets, refusals
@@ -25,7 +26,8 @@ class Inspection:
         bytes: size with weights.
         external_data: whether weights live in files beside it.
         anatomy: operators, parameters, multiply-accumulates.
-        record: what edgeonnx wrote into it about how it was made.
+        record: what edgeonnx wrote into it about how it was quantized.
+        conversion: what edgeonnx wrote into it about how it was converted.
         refusals: target -> why it would refuse the model, one line each; empty if it would not.
     """
 
@@ -38,6 +40,7 @@ class Inspection:
     external_data: bool
     anatomy: Anatomy
     record: Mapping[str, Any] | None
+    conversion: Mapping[str, Any] | None
     refusals: Mapping[str, tuple[str, ...]]
 
 
@@ -59,6 +62,7 @@ def inspect(model: str | Path | Model) -> Inspection:
         external_data=model.has_external_data,
         anatomy=anatomy,
         record=model.record,
+        conversion=conversion_of(model),
         refusals={t.name: tuple(refusals(t, model_facts(model, anatomy))) for t in list_targets()},
     )
 

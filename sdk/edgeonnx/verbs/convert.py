@@ -1,0 +1,179 @@
+"""`edgeonnx convert`: a model of another framework as ONNX, run beside the framework and compared with it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from edgeonnx.calibration.samples import Data
+from edgeonnx.convert import Difference, Source, checked, open_source, read_axes, with_conversion
+from edgeonnx.errors import ConvertError, DifferenceError
+from edgeonnx.files import check_writable, sha256
+from edgeonnx.model import Model, TensorSpec, first_line
+from edgeonnx.quiet import quiet
+from edgeonnx.verbs.trials import Trials, try_both
+from edgeonnx.weights import apart
+
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class ConvertResult:
+    """What convert made, and how far it is from its source.
+
+    Attributes:
+        model: the ONNX model.
+        output: where it was written; None if it was not.
+        source: file or class.
+        framework: what the source runs in, with its release.
+        exporter: what wrote the model, with its release; None where the source is ONNX already.
+        opset: of the model.
+        inputs: what it takes.
+        outputs: what it returns.
+        samples: how many were run on both sides.
+        sizes: the sizes of free axes that were tried, by name: `batch` -> (2, 3).
+        differences: of each output; none where the source is ONNX already.
+        notes: what its user should know.
+        problems: why it is not as the source; empty if it is.
+    """
+
+    model: Model
+    output: Path | None
+    source: str
+    framework: str
+    exporter: str | None
+    opset: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    samples: int
+    sizes: Mapping[str, tuple[int, ...]]
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def convert(
+    source: str | PathLike[str] | object,
+    examples: object = None,
+    *,
+    output: str | Path | None = None,
+    dynamic: Mapping[str, Mapping[int, str]] | Iterable[str] = (),
+    opset: int | None = None,
+    data: Data | None = None,
+    samples: int = 32,
+    signature: str | None = None,
+    tolerance: float = TOLERANCE,
+    trust: bool = False,
+    force: bool = False,
+) -> ConvertResult:
+    """Convert a model to ONNX with the exporter of its framework, and compare what both give.
+
+    Args:
+        source: a path: `.pt2`, a SavedModel's folder, `.keras`, `.h5`, `.tflite`, `.skops`, a pickle, `.onnx`; or
+            `FILE.py:FUNC` that returns a model and its example inputs; or a model itself: a `torch.nn.Module`, a Keras
+            model, a scikit-learn estimator, a function on JAX arrays.
+        examples: example inputs of a model: a tuple, or a dict by name.
+        output: where to write it; one that differs from its source goes to `NAME.rejected.onnx` instead.
+        dynamic: names of axes to leave free, `{"image": {0: "batch"}}` or `["image:0=batch"]`.
+        opset: of the standard operators; None: 18, or that of a source that is ONNX already.
+        data: more samples to compare on: see `edgeonnx.calibration.samples`. Without them and example inputs: noise.
+        samples: how many of `data` at most.
+        signature: of a SavedModel or a TFLite model with several.
+        tolerance: how far a float output may be off, relative to the largest magnitude that it has in the source.
+        trust: load files that can run code: pickles, `.pt2`, Keras' Lambda layers.
+        force: write and return a model that differs.
+
+    Raises:
+        DifferenceError: the outputs differ by more than is tolerated; its `result` tells how far.
+        ConvertError: the source can't be opened, is not trusted, or has no form in ONNX.
+        EdgeonnxError: bad input; see `edgeonnx.errors`.
+    """
+    output = None if output is None else Path(output)
+    path = Path(source) if isinstance(source, (str, PathLike)) else None
+    if output is not None:
+        check_writable(output, path)
+    opened = open_source(source, examples, trust, signature)
+    axes = checked(dynamic if isinstance(dynamic, Mapping) else read_axes(dynamic), opened.inputs)
+    made = opened.export(opset or opened.opset, axes)
+    _check(made, opened)
+    found = _trials(opened, made, data, samples, tolerance)
+    result = _result(opened, made, found, tolerance)
+    if opened.exporter is not None:
+        result = replace(result, model=with_conversion(made, _record(opened, result, path)))
+    if result.problems and not force:
+        result = _write(result, None if output is None else output.with_suffix(".rejected.onnx"))
+        kept = f"; it is in {result.output}, take it with --force" if result.output else ""
+        if found.noise:
+            kept = f" (on noise; --data with samples of your own says more){kept}"
+        raise DifferenceError(f"{'; '.join(result.problems)}{kept}", result)
+    return _write(result, output)
+
+
+def _check(made: Model, source: Source) -> None:
+    """Whether the model is valid ONNX, large weights aside; that it loads shows when it is run.
+
+    Raises:
+        ConvertError: it is not.
+    """
+    try:
+        onnx.checker.check_model(apart(made).light.to_proto())
+    except onnx.checker.ValidationError as error:
+        raise ConvertError(f"{source.name}: the model is not valid ONNX: {first_line(error)}") from error
+
+
+def _trials(source: Source, made: Model, data: Data | None, samples: int, tolerance: float) -> Trials:
+    if source.exporter is None:
+        with quiet():  # onnxruntime prints what it raises
+            made.session()
+        return Trials(0, {}, (), (), ())
+    return try_both(source, made, data, samples, tolerance)
+
+
+def _result(source: Source, made: Model, found: Trials, tolerance: float) -> ConvertResult:
+    return ConvertResult(
+        model=made,
+        output=None,
+        source=source.name,
+        framework=source.framework,
+        exporter=source.exporter,
+        opset=made.opset,
+        inputs=made.inputs,
+        outputs=made.outputs,
+        samples=found.samples,
+        sizes=found.sizes,
+        differences=found.differences,
+        notes=(*source.notes, *found.notes),
+        problems=(*found.problems, *(_off(one, source, tolerance) for one in found.differences if not one.within)),
+    )
+
+
+def _off(one: Difference, source: Source, tolerance: float) -> str:
+    if one.exact:
+        steps = f", up to {one.largest:g} off" if one.largest else ""
+        return f"{one.output}: {one.unequal} of {one.elements} elements are not those of {source.framework}{steps}"
+    return (
+        f"{one.output} is up to {one.largest:.3g} off {source.framework}, {one.relative:.2g} of its largest value; "
+        f"expected at most {tolerance:g}"
+    )
+
+
+def _record(source: Source, result: ConvertResult, path: Path | None) -> dict[str, Any]:
+    """What the model will carry; no path, so that the same source gives the same bytes wherever it lies."""
+    file = path if path is not None and path.is_file() else None
+    return {
+        "source": source.name if file else None,
+        "source_sha256": sha256(file) if file else None,
+        "framework": source.framework,
+        "exporter": source.exporter,
+        "samples": result.samples,
+        "differences": {one.output: one.largest for one in result.differences},
+        "tools": {name: version(name) for name in ("edgeonnx", "onnxruntime")},
+    }
+
+
+def _write(result: ConvertResult, output: Path | None) -> ConvertResult:
+    return result if output is None else replace(result, output=result.model.save(output))
