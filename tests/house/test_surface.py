@@ -31,6 +31,7 @@ PUBLIC = [
     "TuneReport",
     "bench",
     "check_pipeline",
+    "custom_ops",
     "doctor",
     "inspect",
     "keygen",

@@ -5,11 +5,13 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json, size, table
+from edgeonnx.cli._options import custom_op
 from edgeonnx.verbs.inspect import Inspection, inspect
 
 
 @click.command("inspect", epilog=example("edgeonnx inspect model.onnx"))
 @click.argument("model", type=click.Path(path_type=Path))
+@custom_op
 @as_json
 def command(model: Path, as_json: bool) -> None:
     """Show what MODEL is, and what each target would refuse about it."""

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeonnx.anatomy import Anatomy, dissect
+from edgeonnx.libraries import given_libraries
 from edgeonnx.model import Model, TensorSpec
 from edgeonnx.optimize.batch import fixed_but_batch
 from edgeonnx.targets import ModelFacts, Target, list_targets, refusals
+from edgeonnx.verbs.custom_operators import served_domains, target_platform, unserved
 from edgeonnx.verbs.data import as_model
 
 
@@ -59,11 +61,13 @@ def inspect(model: str | Path | Model) -> Inspection:
         external_data=model.has_external_data,
         anatomy=anatomy,
         record=model.record,
-        refusals={t.name: tuple(refusals(t, model_facts(model, anatomy))) for t in list_targets()},
+        refusals={t.name: tuple(refusals(t, model_facts(model, anatomy, t))) for t in list_targets()},
     )
 
 
-def target_refusals(model: Model, target: Target, size: int | None = None, core: Model | None = None) -> list[str]:
+def target_refusals(
+    model: Model, target: Target, size: int | None = None, core: Model | None = None, whole: bool = True
+) -> list[str]:
     """Why a target would refuse a model, one line each; empty if it would not.
 
     Args:
@@ -71,18 +75,22 @@ def target_refusals(model: Model, target: Target, size: int | None = None, core:
         target: the device.
         size: bytes to judge by, where the model is not yet of the size it will have; None: its own.
         core: the model without its pipeline, whose input shapes are judged; None: it has none.
+        whole: the libraries of custom operators must be there for the target; False: for any platform.
     """
-    facts = replace(model_facts(model, dissect(model)), inputs_fixed=all(map(fixed_but_batch, (core or model).inputs)))
+    facts = model_facts(model, dissect(model), target if whole else None)
+    facts = replace(facts, inputs_fixed=all(map(fixed_but_batch, (core or model).inputs)))
     return refusals(target, facts if size is None else replace(facts, bytes=size))
 
 
-def model_facts(model: Model, anatomy: Anatomy) -> ModelFacts:
-    """What targets' checks ask of a model."""
+def model_facts(model: Model, anatomy: Anatomy, target: Target | None) -> ModelFacts:
+    """What a target's checks ask of a model; without a target, libraries of any platform count."""
+    libraries = given_libraries(target_platform(target) if target else None)
     return ModelFacts(
         opset=model.opset,
         ir_version=model.ir_version,
-        domains=anatomy.domains,
+        domains=anatomy.domains - served_domains(model, libraries),
         inputs_fixed=all(map(fixed_but_batch, model.inputs)),
         external_data=model.has_external_data,
         bytes=model.file_bytes,
+        unserved=unserved(target) if target else "",
     )

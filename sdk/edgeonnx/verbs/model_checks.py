@@ -1,7 +1,6 @@
 """What a target, and a device, make of a model."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from edgeonnx.anatomy import Anatomy, dissect
 from edgeonnx.doctor.cpu import check_float16, check_int8, quantized
@@ -11,7 +10,8 @@ from edgeonnx.doctor.known_bad import check_known_bad
 from edgeonnx.doctor.memory import check_memory, least
 from edgeonnx.doctor.trial import run_once
 from edgeonnx.doctor.wheels import check_wheel
-from edgeonnx.extensions import uses_extensions
+from edgeonnx.errors import ModelError
+from edgeonnx.libraries import libraries_for, needs_extensions
 from edgeonnx.model import Model
 from edgeonnx.quantize.saturation import saturating_layers
 from edgeonnx.targets import Target, load_target, refused
@@ -58,7 +58,7 @@ def trial_findings(model: Model, target: Target, device: Device) -> Iterator[Fin
 
 def _static(model: Model, anatomy: Anatomy, target: Target) -> Iterator[Finding]:
     """What the profile refuses, and what it accepts."""
-    facts, caps = model_facts(model, anatomy), target.caps
+    facts, caps = model_facts(model, anatomy, target), target.caps
     refusals = {refusal.subject: refusal for refusal in refused(target, facts)}
     accepted = {
         "opset": f"{facts.opset}, of at most {caps.opset}",
@@ -94,7 +94,7 @@ def _operators(model: Model, target: Target) -> Iterator[Finding]:
 
 def _extensions(model: Model, device: Device) -> Iterator[Finding]:
     """Operators of onnxruntime-extensions."""
-    if not uses_extensions(model.ir):
+    if not needs_extensions(model.ir):
         return
     if not device.real:
         yield check_wheel("onnxruntime-extensions", device)
@@ -118,10 +118,7 @@ def _precision(model: Model, operators: frozenset[str], target: Target, device: 
 
 
 def _libraries(model: Model) -> tuple[str, ...]:
-    if not uses_extensions(model.ir):
-        return ()
     try:
-        from onnxruntime_extensions import get_library_path  # an extra
-    except ImportError:
+        return libraries_for(model.ir)
+    except ModelError:  # onnxruntime-extensions is not installed, which the run will say
         return ()
-    return (str(Path(get_library_path())),)

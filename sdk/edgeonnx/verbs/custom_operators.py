@@ -1,0 +1,106 @@
+"""A model's custom operators: which of them a target's libraries have, and what of it goes into a bundle."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from hashlib import sha256
+
+import onnx_ir as ir
+
+from edgeonnx.errors import InputError, ModelError
+from edgeonnx.extensions import DOMAINS
+from edgeonnx.libraries import Library, at_node, foreign_operators, given_libraries, lacking
+from edgeonnx.model import Model
+from edgeonnx.runtime._custom_ops import CustomOps, platform_name, this_platform
+from edgeonnx.runtime._custom_ops import Library as Entry
+from edgeonnx.targets import Target
+
+# In a process of its own: in this one the user's code may have added Python operators to the library.
+_ASK = """
+import sys
+from edgeonnx.extensions import library_path
+from edgeonnx.libraries import implements
+print(*(name for name in sys.argv[1:] if implements(library_path(), name)))
+"""
+
+
+def target_platform(target: Target) -> str:
+    """The platform that a target's libraries are for."""
+    return platform_name(target.platform.os, target.platform.machine)
+
+
+def served(model: Model, libraries: Sequence[Library]) -> dict[str, ir.Node]:
+    """The foreign operators of a model that one of these libraries has, and a node of each."""
+    return {name: node for name, node in foreign_operators(model.ir).items() if any(lib.has(name) for lib in libraries)}
+
+
+def served_domains(model: Model, libraries: Sequence[Library]) -> frozenset[str]:
+    """The domains whose every operator in the model one of these libraries has."""
+    foreign, have = foreign_operators(model.ir), served(model, libraries)
+    lacked = {node.domain for name, node in foreign.items() if name not in have}
+    return frozenset(node.domain for node in have.values()) - lacked
+
+
+def unserved(target: Target) -> str:
+    """Why the libraries that were given serve the target's custom operators not; empty where none could."""
+    if target.platform.os == "browser":
+        return ""
+    platform = target_platform(target)
+    return f"{target.name} is {platform}: {lacking(platform)}"
+
+
+def bundled(models: Sequence[Model], target: Target) -> tuple[CustomOps | None, dict[str, bytes]]:
+    """What the manifest says of the custom operators of a bundle's models, and the entries of their libraries.
+
+    Raises:
+        InputError: a library was changed since it was given.
+    """
+    platform = target_platform(target)
+    libraries = given_libraries(platform)
+    operators = sorted({name for model in models for name in served(model, libraries)})
+    if not operators:
+        return None, {}
+    entries = {f"custom_ops/{i}/{_plain(library)}": library for i, library in enumerate(libraries)}
+    needs = CustomOps(tuple(operators), tuple(Entry(name, platform) for name in entries))
+    return needs, {name: _bytes(library) for name, library in entries.items()}
+
+
+def check_python_operators(model: Model) -> None:
+    """See that onnxruntime-extensions' library has the operators of its domains that no library given has.
+
+    Raises:
+        ModelError: it lacks one, which then is a Python function's.
+    """
+    have = served(model, given_libraries(this_platform()))
+    asked = {n: node for n, node in foreign_operators(model.ir).items() if node.domain in DOMAINS and n not in have}
+    lacked = sorted(set(asked) - _in_extensions(tuple(sorted(asked)))) if asked else []
+    for name in lacked:
+        raise ModelError(
+            f"{at_node(name, asked[name])}, which the library of onnxruntime-extensions lacks: Python functions "
+            "(@onnx_op) can't run on a device; write it in C++ and give that with --custom-op, or move it out of the "
+            "model"
+        )
+
+
+@cache
+def _in_extensions(operators: tuple[str, ...]) -> frozenset[str]:
+    """Those of the operators that onnxruntime-extensions' library has by itself."""
+    ran = subprocess.run([sys.executable, "-I", "-c", _ASK, *operators], capture_output=True, text=True, check=False)
+    if ran.returncode:
+        said = ran.stderr.strip().splitlines() or ["it said nothing"]
+        raise ModelError(f"onnxruntime-extensions can't be asked for {', '.join(operators)}: {said[-1]}")
+    return frozenset(ran.stdout.split())
+
+
+def _plain(library: Library) -> str:
+    """The file's name without what an archive may not have in a name."""
+    return re.sub(r"[^\w.+-]", "_", library.path.name)
+
+
+def _bytes(library: Library) -> bytes:
+    data = library.path.read_bytes()
+    if sha256(data).hexdigest() != library.sha256:
+        raise InputError(f"{library.path} was changed while it was in use; package the model again")
+    return data
