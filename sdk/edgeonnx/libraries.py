@@ -96,6 +96,11 @@ def given_libraries(platform: str | None = None) -> tuple[Library, ...]:
     return tuple(library for library in _given if platform is None or platform in library.platforms)
 
 
+def libraries_here() -> list[str]:
+    """SHA-256 of the libraries that models run with on this machine: what a run gives depends on them too."""
+    return [library.sha256 for library in given_libraries(this_platform())]
+
+
 def foreign_operators(model: ir.Model) -> dict[str, ir.Node]:
     """The operators that neither onnxruntime nor the model's own functions have, as `domain::Name`, and a node of each.
 
