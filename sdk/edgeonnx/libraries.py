@@ -18,7 +18,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from edgeonnx.binary import read_binary
+from edgeonnx.binary import Binary, read_binary
 from edgeonnx.errors import InputError
 from edgeonnx.explain import explain
 from edgeonnx.extensions import DOMAINS, library_path, uses_extensions
@@ -36,15 +36,18 @@ class Library:
 
     Attributes:
         path: its file.
-        platforms: those it is for, as its headers say: `linux-aarch64`.
         sha256: of its bytes, hexadecimal.
-        libc: the oldest C library that it runs with, as `glibc 2.28`, or `musl`; None where it does not say.
+        binary: what its headers say.
     """
 
     path: Path
-    platforms: tuple[str, ...]
     sha256: str
-    libc: str | None
+    binary: Binary
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """Those it is for, as `linux-aarch64`."""
+        return self.binary.platforms
 
     def __str__(self) -> str:
         return f"{self.path} ({', '.join(self.platforms)})"
@@ -200,7 +203,7 @@ def _read(path: str | Path) -> Library:
         )
     if this_platform() in binary.platforms:
         _try(path)
-    return Library(path, binary.platforms, sha256(data).hexdigest(), binary.libc)
+    return Library(path, sha256(data).hexdigest(), binary)
 
 
 def _try(path: Path) -> None:

@@ -38,6 +38,10 @@ def _draw(found: Inspection) -> None:
             ("MACs", macs),
             ("size", size(found.bytes) + (", external data included" if found.external_data else "")),
             ("operators", ", ".join(f"{name} {count}" for name, count in anatomy.operators.items())),
+            *(
+                ("custom operator", f"{name}, in {', '.join(libraries) or 'no library that was given'}")
+                for name, libraries in found.custom_operators.items()
+            ),
         ]
     )
     if found.record:

@@ -79,8 +79,8 @@ def check_python_operators(model: Model) -> None:
     for name in lacked:
         raise ModelError(
             f"{at_node(name, asked[name])}, which the library of onnxruntime-extensions lacks: Python functions "
-            "(@onnx_op) can't run on a device; write it in C++ and give that with --custom-op, or move it out of the "
-            "model"
+            "(@onnx_op) can't run on a device; write it in C++ and give the library with --custom-op, or move it out of "
+            "the model"
         )
 
 

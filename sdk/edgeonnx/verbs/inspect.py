@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeonnx.anatomy import Anatomy, dissect
-from edgeonnx.libraries import given_libraries
+from edgeonnx.libraries import foreign_operators, given_libraries
 from edgeonnx.model import Model, TensorSpec
 from edgeonnx.optimize.batch import fixed_but_batch
 from edgeonnx.targets import ModelFacts, Target, list_targets, refusals
@@ -27,6 +27,7 @@ class Inspection:
         bytes: size with weights.
         external_data: whether weights live in files beside it.
         anatomy: operators, parameters, multiply-accumulates.
+        custom_operators: those that onnxruntime lacks -> the libraries given that have them.
         record: what edgeonnx wrote into it about how it was made.
         refusals: target -> why it would refuse the model, one line each; empty if it would not.
     """
@@ -39,6 +40,7 @@ class Inspection:
     bytes: int
     external_data: bool
     anatomy: Anatomy
+    custom_operators: Mapping[str, tuple[str, ...]]
     record: Mapping[str, Any] | None
     refusals: Mapping[str, tuple[str, ...]]
 
@@ -60,6 +62,10 @@ def inspect(model: str | Path | Model) -> Inspection:
         bytes=model.file_bytes,
         external_data=model.has_external_data,
         anatomy=anatomy,
+        custom_operators={
+            name: tuple(str(library) for library in given_libraries() if library.has(name))
+            for name in foreign_operators(model.ir)
+        },
         record=model.record,
         refusals={t.name: tuple(refusals(t, model_facts(model, anatomy, t))) for t in list_targets()},
     )

@@ -7,15 +7,17 @@ from edgeonnx.doctor.cpu import check_float16, check_int8, quantized
 from edgeonnx.doctor.device import Device
 from edgeonnx.doctor.finding import Finding, error, ok, warning
 from edgeonnx.doctor.known_bad import check_known_bad
+from edgeonnx.doctor.libraries import check_library
 from edgeonnx.doctor.memory import check_memory, least
 from edgeonnx.doctor.trial import run_once
 from edgeonnx.doctor.wheels import check_wheel
 from edgeonnx.errors import ModelError
-from edgeonnx.libraries import libraries_for, needs_extensions
+from edgeonnx.libraries import given_libraries, libraries_for, needs_extensions
 from edgeonnx.model import Model
 from edgeonnx.quantize.saturation import saturating_layers
 from edgeonnx.targets import Target, load_target, refused
 from edgeonnx.targets.contrib import contrib_release
+from edgeonnx.verbs.custom_operators import check_python_operators, served, target_platform
 from edgeonnx.verbs.device_checks import expected_device, scene
 from edgeonnx.verbs.inspect import model_facts
 from edgeonnx.versions import numbers
@@ -38,6 +40,7 @@ def model_findings(model: Model, target: Target, device: Device | None = None) -
         *_static(model, anatomy, target),
         *_operators(model, target),
         *_extensions(model, device),
+        *_libraries(model, target, device),
         *check_known_bad(scene(device, target, operators, model.opset)),
         *_precision(model, operators, target, device),
     ]
@@ -47,7 +50,7 @@ def trial_findings(model: Model, target: Target, device: Device) -> Iterator[Fin
     """Run the model once here, and hold the memory that took against the device's."""
     need = least(model.weight_bytes)
     if model.path is not None and target.platform.os != "browser":
-        trial = run_once(model.path, _libraries(model))
+        trial = run_once(model.path, _registered(model))
         need = trial.need or need
         if trial.failure is not None and trial.need is None:
             yield error("load here", trial.failure, trial.mend)
@@ -117,7 +120,20 @@ def _precision(model: Model, operators: frozenset[str], target: Target, device: 
         yield check_float16(on_cpu)
 
 
-def _libraries(model: Model) -> tuple[str, ...]:
+def _libraries(model: Model, target: Target, device: Device) -> Iterator[Finding]:
+    """Operators that no target has by itself, and the libraries that were given for them."""
+    libraries = given_libraries(target_platform(target))
+    for name in served(model, libraries):
+        yield ok("operators", f"{name} is in {', '.join(lib.path.name for lib in libraries if lib.has(name))}")
+    for library in libraries:
+        yield check_library(library.path.name, library.binary, device)
+    try:
+        check_python_operators(model)
+    except ModelError as problem:
+        yield error("operators", *str(problem).rsplit("; ", 1))
+
+
+def _registered(model: Model) -> tuple[str, ...]:
     try:
         return libraries_for(model.ir)
     except ModelError:  # onnxruntime-extensions is not installed, which the run will say
