@@ -7,7 +7,7 @@ from tests.house.tree import PACKAGE, imports, modules, room, rooms_imported
 
 # What all may use: these know nothing of any stage.
 LEAVES = {
-    *("anatomy", "baseline", "binary", "data", "errors", "explain", "extensions", "external", "files"),
+    *("anatomy", "baseline", "data", "errors", "explain", "extensions", "external", "files"),
     *("libraries", "model", "names", "quiet", "ranges", "runtime", "schema", "userfile", "versions", "weights"),
 }
 # Where stages meet, and what stands above that.

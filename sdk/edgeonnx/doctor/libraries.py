@@ -2,13 +2,13 @@
 
 import re
 
-from edgeonnx.binary import Binary
 from edgeonnx.doctor.device import Device
 from edgeonnx.doctor.finding import Finding, error, ok, warning
+from edgeonnx.libraries.binary import Binary
 from edgeonnx.versions import numbers
 
 # What a device that runs onnxruntime has: the wheels are linked with these.
-_COMMON = re.compile(r"(libc|libm|libstdc\+\+|libgcc_s|libpthread|libdl|librt|ld-linux.*|ld-musl.*|libc\.musl.*)\.so(\.\d+)*")
+_COMMON = re.compile(r"(lib(c|m|stdc\+\+|gcc_s|pthread|dl|rt|c\.musl.*)|ld-(linux|musl).*)\.so(\.\d+)*")
 _BUILD = "build it on a system as old as the device's, or in a container of that"
 
 

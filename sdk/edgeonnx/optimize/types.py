@@ -45,8 +45,8 @@ def _asked(model: Model, unknown: list[str]) -> Model:
         tensor = told[value.name or ""]
         word = tensor.type[len(_TENSOR) : -1]
         value.type = ir.TensorType(ir.DataType[_WORDS.get(word, word.upper())])
-        free = [None] * ranks[tensor.name] if tensor.name in ranks else None
-        value.shape = ir.Shape(tensor.shape or free) if tensor.shape or free is not None else None
+        sizes = tensor.shape or (None,) * ranks.get(tensor.name, 0)
+        value.shape = ir.Shape(sizes) if sizes or tensor.name in ranks else None
     return Model(answered.ir)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgeonnx.binary import read_binary
 from edgeonnx.doctor.cpu import check_variants
 from edgeonnx.doctor.device import Device
 from edgeonnx.doctor.finding import Finding, error, ok, warning
@@ -12,6 +11,7 @@ from edgeonnx.doctor.memory import check_memory, least
 from edgeonnx.doctor.trial import run_once
 from edgeonnx.doctor.wheels import check_wheel
 from edgeonnx.errors import BundleError
+from edgeonnx.libraries.binary import read_binary
 from edgeonnx.runtime._bundle import Bundle
 from edgeonnx.runtime._custom_ops import platform_name
 from edgeonnx.runtime._manifest import Manifest

@@ -51,6 +51,16 @@ def unserved(target: Target) -> str:
     return f"{target.name} is {platform}: {lacking(platform)}"
 
 
+def library_releases(model: Model) -> frozenset[str]:
+    """The releases of onnxruntime whose C API the libraries ask for that have the model's custom operators.
+
+    Those of this machine were asked; the others are taken to be built from the same source.
+    """
+    libraries = given_libraries(this_platform())
+    used = [library for library in libraries if served(model, [library])]
+    return frozenset(f"1.{library.api}" for library in used if library.api is not None)
+
+
 def bundled(models: Sequence[Model], target: Target) -> tuple[CustomOps | None, dict[str, bytes]]:
     """What the manifest says of the custom operators of a bundle's models, and the entries of their libraries.
 
@@ -79,8 +89,8 @@ def check_python_operators(model: Model) -> None:
     for name in lacked:
         raise ModelError(
             f"{at_node(name, asked[name])}, which the library of onnxruntime-extensions lacks: Python functions "
-            "(@onnx_op) can't run on a device; write it in C++ and give the library with --custom-op, or move it out of "
-            "the model"
+            "(@onnx_op) can't run on a device; write it in C++ and give that with --custom-op, or move it out of the "
+            "model"
         )
 
 

@@ -17,7 +17,7 @@ from edgeonnx.model import Model
 from edgeonnx.quantize.saturation import saturating_layers
 from edgeonnx.targets import Target, load_target, refused
 from edgeonnx.targets.contrib import contrib_release
-from edgeonnx.verbs.custom_operators import check_python_operators, served, target_platform
+from edgeonnx.verbs.custom_operators import check_python_operators, library_releases, served, target_platform
 from edgeonnx.verbs.device_checks import expected_device, scene
 from edgeonnx.verbs.inspect import model_facts
 from edgeonnx.versions import numbers
@@ -127,6 +127,12 @@ def _libraries(model: Model, target: Target, device: Device) -> Iterator[Finding
         yield ok("operators", f"{name} is in {', '.join(lib.path.name for lib in libraries if lib.has(name))}")
     for library in libraries:
         yield check_library(library.path.name, library.binary, device)
+    minimum = target.onnxruntime.minimum
+    for release in library_releases(model):
+        if numbers(release) > numbers(minimum):
+            told = f"the library asks for the C API of onnxruntime {release}, the target has {minimum}"
+            mend = f"put onnxruntime {release} on the device, or have the library ask for an older one: GetApi"
+            yield error("library", told, f"{mend}({numbers(minimum)[1]})")
     try:
         check_python_operators(model)
     except ModelError as problem:

@@ -19,7 +19,7 @@ from edgeonnx.runtime._manifest import DTYPES, Provider, Variant
 from edgeonnx.runtime._version import OLDEST_ONNXRUNTIME
 from edgeonnx.targets import Target, load_target, oldest
 from edgeonnx.targets.contrib import contrib_release
-from edgeonnx.verbs.custom_operators import check_python_operators
+from edgeonnx.verbs.custom_operators import check_python_operators, library_releases
 from edgeonnx.verbs.inspect import target_refusals
 from edgeonnx.versions import numbers
 
@@ -241,6 +241,7 @@ def _oldest(model: Model) -> str:
     nodes = model.ir.graph.all_nodes()
     operators = [contrib_release(node.domain, node.op_type, node.attributes, model.opset) for node in nodes]
     releases = {oldest(model.opset, model.ir_version), OLDEST_ONNXRUNTIME, *(r for r in operators if r)}
+    releases |= library_releases(model)
     return max(releases, key=numbers)
 
 
