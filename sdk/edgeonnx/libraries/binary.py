@@ -55,7 +55,7 @@ def read_binary(data: bytes) -> Binary | None:
         if data.startswith((_MACH_THIN, _MACH_FAT)):
             return _mach(data)
         return _pe(data) if data.startswith(b"MZ") else None
-    except (struct.error, IndexError, KeyError, StopIteration, ValueError):
+    except (struct.error, IndexError, KeyError, ValueError):
         return None
 
 
@@ -75,7 +75,7 @@ class _Elf:
             return None
         system = "android" if self._is_android() else _ELF_SYSTEMS.get(self._data[7], "unknown")
         dynamic = self._dynamic()
-        texts = self._offset(next(value for tag, value in dynamic if tag == _STRINGS))
+        texts = self._offset(dict(dynamic)[_STRINGS])
         needs = tuple(self._text(texts + value) for tag, value in dynamic if tag == _NEEDED)
         name = _ELF.get(machine, f"machine{machine}")
         return Binary((f"{system}-{name}",), self._libc(dict(dynamic), texts, needs), needs)
@@ -95,11 +95,13 @@ class _Elf:
 
     def _offset(self, address: int) -> int:
         """Where in the file an address is loaded from."""
-        spans = ((at, address - start, size) for kind, at, start, size in self._segments if kind == _LOAD)
-        return next(at + ahead for at, ahead, size in spans if 0 <= ahead < size)
+        for kind, at, start, size in self._segments:
+            if kind == _LOAD and start <= address < start + size:
+                return at + address - start
+        raise ValueError("an address that nothing is loaded to")
 
     def _dynamic(self) -> list[tuple[int, int]]:
-        at, size = next((at, size) for kind, at, _, size in self._segments if kind == _DYNAMIC)
+        at, size = {kind: (at, size) for kind, at, _, size in self._segments}[_DYNAMIC]
         step = struct.calcsize(f"={self._word * 2}")
         pairs = (self._at(place, self._word * 2) for place in range(at, at + size, step))
         return [(tag, value) for tag, value in islice(pairs, _MOST) if tag]
