@@ -14,7 +14,7 @@ import edgeonnx
 from edgeonnx.errors import InputError, ModelError
 from edgeonnx.libraries import custom_ops, foreign_operators, given_libraries, libraries_here
 from edgeonnx.libraries.binary import read_binary
-from edgeonnx.runtime._custom_ops import platform_name, this_platform
+from edgeonnx.runtime._platform import platform_name, this_platform
 from tests import native
 
 TEXT = f"(float[N,1,H,W] x) => (float[N,1,H,W] y) {{ [clean] y = {native.DOMAIN}.MedianFilter(x) }}"

@@ -21,7 +21,7 @@ from edgeonnx.errors import InputError
 from edgeonnx.explain import explain
 from edgeonnx.libraries import _trial
 from edgeonnx.libraries.binary import Binary, read_binary
-from edgeonnx.runtime._custom_ops import this_platform
+from edgeonnx.runtime._platform import this_platform
 from edgeonnx.versions import numbers
 
 UNKNOWN = "is not a registered function/op"

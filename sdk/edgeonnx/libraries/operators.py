@@ -9,7 +9,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state
 
 from edgeonnx.extensions import DOMAINS, library_path, uses_extensions
 from edgeonnx.libraries.given import UNKNOWN, given_libraries
-from edgeonnx.runtime._custom_ops import this_platform
+from edgeonnx.runtime._platform import this_platform
 
 _STANDARD = ("", "ai.onnx")
 

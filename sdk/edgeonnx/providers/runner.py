@@ -15,7 +15,7 @@ from edgeonnx.errors import ModelError, TargetError
 from edgeonnx.libraries import given_libraries
 from edgeonnx.model import Model
 from edgeonnx.providers import worker
-from edgeonnx.runtime._custom_ops import this_platform
+from edgeonnx.runtime._platform import this_platform
 from edgeonnx.runtime._plugins import PLUGINS
 
 Feeds = Mapping[str, np.ndarray]

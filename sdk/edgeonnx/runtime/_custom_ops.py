@@ -7,25 +7,18 @@ are the bytes that were just held against the manifest's hash: nothing can come 
 from __future__ import annotations
 
 import os
-import struct
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import onnxruntime as ort
 
 from ._errors import BundleError, DeviceError, first_line
+from ._platform import this_platform
 
 if TYPE_CHECKING:
     from ._bundle import Bundle
 
 FOLDER = "EDGEONNX_LIBRARY_FOLDER"
 """The environment variable that says where libraries are written, in place of the system's folder for such files."""
-
-_SYSTEMS = {"darwin": "macos", "win32": "windows"}
-# Names of the same machine: Windows' and Apple's, and those of a 64-bit kernel that may run 32-bit programs.
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "armv8l": "armv7l"}
-_NARROW = {"x86_64": "i686", "aarch64": "armv7l"}
-_POINTER = struct.calcsize("P")
 
 # What was written for this process, by SHA-256: several sessions share a library.
 _written: dict[str, str] = {}
@@ -53,29 +46,6 @@ class CustomOps(NamedTuple):
 
     operators: tuple[str, ...]
     libraries: tuple[Library, ...]
-
-
-def platform_name(system: str, machine: str) -> str:
-    """A platform as libraries are known by: `linux-aarch64`, `macos-aarch64`, `windows-x86_64`.
-
-    Args:
-        system: `linux`, `macos`, `windows`, `android`.
-        machine: as Python's platform.machine() names it.
-    """
-    machine = machine.lower()
-    return f"{system}-{_MACHINES.get(machine, machine)}"
-
-
-def this_platform() -> str:
-    """The platform of this process, which may be narrower than the system's kernel."""
-    system = "android" if hasattr(sys, "getandroidapilevel") else _SYSTEMS.get(sys.platform, sys.platform)
-    if system == "windows":
-        from sysconfig import get_platform
-
-        return platform_name(system, {"win32": "i686"}.get(get_platform(), get_platform().rpartition("-")[2]))
-    name = platform_name(system, os.uname().machine)
-    machine = name.rpartition("-")[2]
-    return f"{system}-{_NARROW.get(machine, machine)}" if _POINTER == 4 else name
 
 
 def own_libraries(bundle: Bundle) -> list[Library]:

@@ -13,8 +13,8 @@ from edgeonnx.doctor.wheels import check_wheel
 from edgeonnx.errors import BundleError
 from edgeonnx.libraries.binary import read_binary
 from edgeonnx.runtime._bundle import Bundle
-from edgeonnx.runtime._custom_ops import platform_name
 from edgeonnx.runtime._manifest import Manifest
+from edgeonnx.runtime._platform import platform_name
 from edgeonnx.targets import Target
 from edgeonnx.verbs.device_checks import stands_in
 from edgeonnx.versions import numbers

@@ -13,8 +13,9 @@ from edgeonnx.errors import InputError, ModelError
 from edgeonnx.extensions import DOMAINS
 from edgeonnx.libraries import Library, at_node, foreign_operators, given_libraries, lacking
 from edgeonnx.model import Model
-from edgeonnx.runtime._custom_ops import CustomOps, platform_name, this_platform
+from edgeonnx.runtime._custom_ops import CustomOps
 from edgeonnx.runtime._custom_ops import Library as Entry
+from edgeonnx.runtime._platform import platform_name, this_platform
 from edgeonnx.targets import Target
 
 # In a process of its own: in this one the user's code may have added Python operators to the library.
