@@ -96,7 +96,9 @@ def test_an_output_that_differs_exits_with_1(native, shared_bundle, tmp_path):
 
 def test_custom_operators_are_refused(native, median, tmp_path):
     """Their libraries are not loaded here, and onnxruntime would say so less clearly."""
-    model = models.build(f"(float[1,1,4,4] x) => (y) {{ y = {DOMAIN}.MedianFilter(x) }}", domains=[DOMAIN])
+    model = models.build(
+        f"(float[1,1,4,4] x) => (float[1,1,4,4] y) {{ y = {DOMAIN}.MedianFilter(x) }}", domains=[DOMAIN]
+    )
     with edgeonnx.custom_ops(median):
         bundle = edgeonnx.package(model, "x86-64", tmp_path / "b.edge").path
     ran = run(*native, bundle)

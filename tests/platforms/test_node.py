@@ -45,7 +45,7 @@ def test_weights_outside_the_model(selftest, large_bundle):
 
 
 def test_custom_operators_are_refused(selftest, median, tmp_path):
-    model = build(f"(float[1,1,4,4] x) => (y) {{ y = {DOMAIN}.MedianFilter(x) }}", domains=[DOMAIN])
+    model = build(f"(float[1,1,4,4] x) => (float[1,1,4,4] y) {{ y = {DOMAIN}.MedianFilter(x) }}", domains=[DOMAIN])
     with edgeonnx.custom_ops(median):
         bundle = edgeonnx.package(model, "x86-64", tmp_path / "b.edge").path
     ran = selftest(bundle)
