@@ -9,7 +9,7 @@ import pytest
 from models import build, noise, run, weight
 
 import edgeonnx
-from edgeonnx.errors import InputError, ModelError, TargetError
+from edgeonnx.errors import EngineError, InputError, ModelError, TargetError
 from edgeonnx.libraries import custom_ops
 from edgeonnx.optimize.types import with_types
 from edgeonnx.providers import ProcessRunner, Setting
@@ -120,6 +120,15 @@ def test_without_the_library_quantize_names_it(data):
         edgeonnx.quantize(model(), data)
 
 
+def test_an_engine_that_makes_nothing_of_it_says_why(median, data):
+    text = f"""(float[N,4,H,W] x) => (float[N,3] y) {{
+        a = {CONV}(x, w1, b1) m = {CLEAN}(a) p = GlobalAveragePool(m) f = Flatten(p) y = Gemm<transB = 1>(f, w3)
+    }}"""
+    said = r"ort made nothing that runs: .*example\.vision::MedianFilter; leave --engine out"
+    with custom_ops(median), pytest.raises(EngineError, match=said):
+        edgeonnx.quantize(model(text, w3=weight(3, 8)), data, engine="ort")
+
+
 def test_the_bundle_carries_it(shipped, median):
     manifest = shipped.manifest
     (library,) = manifest.custom_ops.libraries
@@ -202,6 +211,14 @@ def test_the_doctor_reads_what_the_library_asks_for(median, tmp_path):
     assert [f.level for f in well if f.subject == "library"] == ["ok"]
     assert [f.level for f in old if f.subject == "library"] == ["warning"]
     assert any("the device has musl" in f.message for f in musl)
+
+
+def test_the_doctor_does_not_run_what_has_no_library_here(tmp_path):
+    model().save(tmp_path / "m.onnx")
+    found = edgeonnx.doctor(tmp_path / "m.onnx", HERE).findings
+    (finding,) = [f for f in found if f.subject == "run here"]
+    assert finding.level == "warning"
+    assert native.OPERATOR in finding.message and this_platform() in finding.mend
 
 
 def test_the_doctor_on_a_bundle(shipped):

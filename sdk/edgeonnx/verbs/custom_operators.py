@@ -44,6 +44,17 @@ def served_domains(model: Model, libraries: Sequence[Library]) -> frozenset[str]
     return frozenset(node.domain for node in have.values()) - lacked
 
 
+def missing_here(model: Model) -> str | None:
+    """The custom operator that keeps a model from running on this machine; None where nothing does.
+
+    onnxruntime-extensions' are not among them: whether that is installed is another question.
+    """
+    have = served(model, given_libraries(this_platform()))
+    foreign = foreign_operators(model.ir).items()
+    name = next((name for name, node in foreign if name not in have and node.domain not in DOMAINS), None)
+    return None if name is None else f"no library that was given has {name} for {this_platform()}"
+
+
 def unserved(target: Target) -> str:
     """Why the libraries that were given serve the target's custom operators not; empty where none could."""
     if target.platform.os == "browser":

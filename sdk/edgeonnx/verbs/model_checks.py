@@ -15,9 +15,16 @@ from edgeonnx.errors import ModelError
 from edgeonnx.libraries import given_libraries, libraries_for, needs_extensions
 from edgeonnx.model import Model
 from edgeonnx.quantize.saturation import saturating_layers
+from edgeonnx.runtime._platform import this_platform
 from edgeonnx.targets import Target, load_target, refused
 from edgeonnx.targets.contrib import contrib_release
-from edgeonnx.verbs.custom_operators import check_python_operators, library_releases, served, target_platform
+from edgeonnx.verbs.custom_operators import (
+    check_python_operators,
+    library_releases,
+    missing_here,
+    served,
+    target_platform,
+)
 from edgeonnx.verbs.device_checks import expected_device, scene
 from edgeonnx.verbs.inspect import model_facts
 from edgeonnx.versions import numbers
@@ -49,7 +56,10 @@ def model_findings(model: Model, target: Target, device: Device | None = None) -
 def trial_findings(model: Model, target: Target, device: Device) -> Iterator[Finding]:
     """Run the model once here, and hold the memory that took against the device's."""
     need = least(model.weight_bytes)
-    if model.path is not None and target.platform.os != "browser":
+    missing = missing_here(model)
+    if missing is not None:
+        yield warning("run here", f"it was not tried: {missing}", f"give the library for {this_platform()} too")
+    elif model.path is not None and target.platform.os != "browser":
         trial = run_once(model.path, _registered(model))
         need = trial.need or need
         if trial.failure is not None and trial.need is None:
