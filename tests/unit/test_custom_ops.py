@@ -122,11 +122,11 @@ def test_without_the_library_quantize_names_it(data):
 
 def test_an_engine_that_makes_nothing_of_it_says_why(median, data):
     text = f"""(float[N,4,H,W] x) => (float[N,3] y) {{
-        a = {CONV}(x, w1, b1) m = {CLEAN}(a) p = GlobalAveragePool(m) f = Flatten(p) y = Gemm<transB = 1>(f, w3)
+        a = {CONV}(x, w1, b1) m = {CLEAN}(a) p = GlobalAveragePool(m) f = Flatten(p) y = Gemm<transB = 1>(f, w3, b3)
     }}"""
     said = r"ort made nothing that runs: .*example\.vision::MedianFilter; leave --engine out"
     with custom_ops(median), pytest.raises(EngineError, match=said):
-        edgeonnx.quantize(model(text, w3=weight(3, 8)), data, engine="ort")
+        edgeonnx.quantize(model(text, w3=weight(3, 8), b3=noise(3)), data, engine="ort")
 
 
 def test_the_bundle_carries_it(shipped, median):
