@@ -70,6 +70,14 @@ def test_a_32_bit_python_on_a_64_bit_kernel(monkeypatch):
     assert _platform.machine() == "armv7l"
 
 
+def test_a_process_for_another_processor_on_windows(monkeypatch):
+    """Windows on Arm runs programs for x86-64, and libraries must be for those."""
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr("platform.machine", lambda: "ARM64")
+    monkeypatch.setattr("sysconfig.get_platform", lambda: "win-amd64")
+    assert _platform.this_platform() == "windows-x86_64"
+
+
 def test_an_onnxruntime_that_ends_the_process(monkeypatch):
     monkeypatch.setattr(_facts, "_PROBE", "import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     found = _facts.facts()

@@ -172,6 +172,16 @@ def test_a_target_of_another_platform_names_it(given, median, tmp_path):
 def test_a_browser_takes_no_library(median, tmp_path):
     with custom_ops(median), pytest.raises(TargetError, match=r"got example\.vision; replace these operators"):
         edgeonnx.package(model(), "web", tmp_path / "b.edge")
+    with custom_ops(median), pytest.raises(TargetError, match="web refuses the model"):
+        edgeonnx.quantize(model(), {"x": noise(40, 4, 16, 16)}, target="web")
+
+
+def test_a_library_that_no_node_needs_is_not_carried(median, tmp_path):
+    from onnxruntime_extensions import get_library_path
+
+    with custom_ops(get_library_path(), median):
+        manifest = edgeonnx.package(model(), HERE, tmp_path / "b.edge").manifest
+    assert [library.file for library in manifest.custom_ops.libraries] == ["custom_ops/0/libmedian_filter.so"]
 
 
 def test_a_library_that_changes_while_it_is_in_use(median, tmp_path):
@@ -233,8 +243,8 @@ def test_the_oldest_onnxruntime_is_the_librarys_too(median, tmp_path, monkeypatc
 
     from edgeonnx.libraries import given
 
-    with custom_ops(median) as (library,):
-        monkeypatch.setattr(given, "_given", (replace(library, api=25),))
+    with custom_ops(median) as (library,), monkeypatch.context() as patch:
+        patch.setattr(given, "_given", (replace(library, api=25),))
         result = edgeonnx.package(model(), HERE, tmp_path / "b.edge")
         assert result.manifest.variants[0].minimum == "1.25"
         assert any("asks for the C API of onnxruntime 1.25" in note for note in result.notes)

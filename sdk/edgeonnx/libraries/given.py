@@ -116,7 +116,7 @@ def implements(path: str, operator: str, _digest: str = "") -> bool:
         operator: as `domain::Name`.
         _digest: of its bytes; another file in its place is asked anew.
     """
-    domain, _, name = operator.partition("::")
+    domain, _, name = operator.rpartition("::")
     output = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
     graph = onnx.helper.make_graph([onnx.helper.make_node(name, [], ["y"], domain=domain)], "asked", [], [output])
     imports = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid(domain, 1)]

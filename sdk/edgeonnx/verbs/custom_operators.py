@@ -32,6 +32,18 @@ def target_platform(target: Target) -> str:
     return platform_name(target.platform.os, target.platform.machine)
 
 
+def usable_libraries(target: Target, anywhere: bool = False) -> tuple[Library, ...]:
+    """The libraries given that a target could register: those for its platform; a browser takes none.
+
+    Args:
+        target: the device.
+        anywhere: those for other platforms count too.
+    """
+    if target.platform.os == "browser":
+        return ()
+    return given_libraries(None if anywhere else target_platform(target))
+
+
 def served(model: Model, libraries: Sequence[Library]) -> dict[str, ir.Node]:
     """The foreign operators of a model that one of these libraries has, and a node of each."""
     return {name: node for name, node in foreign_operators(model.ir).items() if any(lib.has(name) for lib in libraries)}
@@ -80,7 +92,7 @@ def bundled(models: Sequence[Model], target: Target) -> tuple[CustomOps | None, 
         InputError: a library was changed since it was given.
     """
     platform = target_platform(target)
-    libraries = given_libraries(platform)
+    libraries = [lib for lib in given_libraries(platform) if any(served(model, [lib]) for model in models)]
     operators = sorted({name for model in models for name in served(model, libraries)})
     if not operators:
         return None, {}

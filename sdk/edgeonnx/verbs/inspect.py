@@ -10,7 +10,7 @@ from edgeonnx.libraries import foreign_operators, given_libraries
 from edgeonnx.model import Model, TensorSpec
 from edgeonnx.optimize.batch import fixed_but_batch
 from edgeonnx.targets import ModelFacts, Target, list_targets, refusals
-from edgeonnx.verbs.custom_operators import served_domains, target_platform, unserved
+from edgeonnx.verbs.custom_operators import served_domains, unserved, usable_libraries
 from edgeonnx.verbs.data import as_model
 
 
@@ -83,14 +83,14 @@ def target_refusals(
         core: the model without its pipeline, whose input shapes are judged; None: it has none.
         whole: the libraries of custom operators must be there for the target; False: for any platform.
     """
-    facts = model_facts(model, dissect(model), target if whole else None)
+    facts = model_facts(model, dissect(model), target, whole)
     facts = replace(facts, inputs_fixed=all(map(fixed_but_batch, (core or model).inputs)))
     return refusals(target, facts if size is None else replace(facts, bytes=size))
 
 
-def model_facts(model: Model, anatomy: Anatomy, target: Target | None) -> ModelFacts:
-    """What a target's checks ask of a model; without a target, libraries of any platform count."""
-    libraries = given_libraries(target_platform(target) if target else None)
+def model_facts(model: Model, anatomy: Anatomy, target: Target, whole: bool = True) -> ModelFacts:
+    """What a target's checks ask of a model; not `whole`: libraries of custom operators count for any platform."""
+    libraries = usable_libraries(target, anywhere=not whole)
     return ModelFacts(
         opset=model.opset,
         ir_version=model.ir_version,
@@ -98,5 +98,5 @@ def model_facts(model: Model, anatomy: Anatomy, target: Target | None) -> ModelF
         inputs_fixed=all(map(fixed_but_batch, model.inputs)),
         external_data=model.has_external_data,
         bytes=model.file_bytes,
-        unserved=unserved(target) if target else "",
+        unserved=unserved(target),
     )

@@ -12,7 +12,7 @@ from edgeonnx.doctor.memory import check_memory, least
 from edgeonnx.doctor.trial import run_once
 from edgeonnx.doctor.wheels import check_wheel
 from edgeonnx.errors import ModelError
-from edgeonnx.libraries import given_libraries, libraries_for, needs_extensions
+from edgeonnx.libraries import libraries_for, needs_extensions
 from edgeonnx.model import Model
 from edgeonnx.quantize.saturation import saturating_layers
 from edgeonnx.runtime._platform import this_platform
@@ -23,7 +23,7 @@ from edgeonnx.verbs.custom_operators import (
     library_releases,
     missing_here,
     served,
-    target_platform,
+    usable_libraries,
 )
 from edgeonnx.verbs.device_checks import expected_device, scene
 from edgeonnx.verbs.inspect import model_facts
@@ -132,7 +132,7 @@ def _precision(model: Model, operators: frozenset[str], target: Target, device: 
 
 def _libraries(model: Model, target: Target, device: Device) -> Iterator[Finding]:
     """Operators that no target has by itself, and the libraries that were given for them."""
-    libraries = given_libraries(target_platform(target))
+    libraries = usable_libraries(target)
     for name in served(model, libraries):
         yield ok("operators", f"{name} is in {', '.join(lib.path.name for lib in libraries if lib.has(name))}")
     for library in libraries:
