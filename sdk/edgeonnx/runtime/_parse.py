@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ._custom_ops import CustomOps, Library
 from ._errors import BundleError
 from ._fields import Fields
 from ._manifest import (
@@ -38,6 +37,8 @@ from ._placement import Foretold
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeVar
+
+    from ._custom_ops import CustomOps
 
     T = TypeVar("T")
 
@@ -232,6 +233,8 @@ def _provenance(fields: Fields) -> Provenance:
 
 
 def _custom_ops(fields: Fields) -> CustomOps:
+    from ._custom_ops import CustomOps, Library  # milliseconds that other bundles need not pay
+
     libraries = tuple(Library(each.text("file"), each.text("platform")) for each in fields.children("libraries"))
     return CustomOps(fields.strings("operators"), libraries)
 
