@@ -19,6 +19,7 @@ from edgeonnx.verbs.doctor import Diagnosis, doctor
 from edgeonnx.verbs.inspect import Inspection, inspect
 from edgeonnx.verbs.package import PackageResult, package
 from edgeonnx.verbs.pipeline import PipelineView, check_pipeline, show_pipeline
+from edgeonnx.verbs.prune import PruneResult, prune
 from edgeonnx.verbs.quantize import QuantizeResult, quantize
 from edgeonnx.verbs.sign import KeyPair, Signature, keygen, sign, verify
 from edgeonnx.verbs.tune import tune
@@ -38,6 +39,7 @@ __all__ = [
     "PipelineCheck",
     "PipelineSpec",
     "PipelineView",
+    "PruneResult",
     "QuantizeResult",
     "Recipe",
     "Signature",
@@ -57,6 +59,7 @@ __all__ = [
     "load_recipe",
     "load_target",
     "package",
+    "prune",
     "quantize",
     "show_pipeline",
     "sign",

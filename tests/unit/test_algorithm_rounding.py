@@ -65,7 +65,7 @@ def test_results_come_nearer_to_float(kind, per_channel, dtype):
 
 def layer_error(model, quantized, feed):
     """At the layer's own result, before it is rounded to 8 bits."""
-    from edgeonnx.quantize.algorithms.observe import with_outputs
+    from edgeonnx.graph import with_outputs
 
     (layer,) = quantized_layers(quantized.ir)
     name = layer.node.outputs[0].name

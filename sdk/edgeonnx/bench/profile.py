@@ -5,7 +5,7 @@ import re
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,20 @@ def profile(model: Model, feeds: Mapping[str, np.ndarray], runs: int = 100) -> t
             session.run(None, dict(feeds))
         events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
     return _without_overhead(_kernels(events), whole)
+
+
+def node_times(model: Model, kernels: Iterable[Kernel]) -> tuple[dict[str, float], dict[str, int]]:
+    """Microseconds and output bytes by node; a fused kernel counts for the node whose name or output it bears."""
+    nodes = {node.name or "" for node in model.ir.graph}
+    makers = {output.name: node.name or "" for node in model.ir.graph for output in node.outputs if output.name}
+    times: dict[str, float] = defaultdict(float)
+    sizes: dict[str, int] = {}
+    for kernel in kernels:
+        name = kernel.name if kernel.name in nodes else makers.get(kernel.name)
+        if name is not None:
+            times[name] += kernel.microseconds
+            sizes[name] = kernel.bytes
+    return dict(times), sizes
 
 
 def _seconds(call: Callable[[], object]) -> float:

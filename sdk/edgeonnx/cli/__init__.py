@@ -13,6 +13,7 @@ _VERBS = (
     "targets",
     "doctor",
     "pipeline",
+    "prune",
     "quantize",
     "package",
     "rknn",

@@ -13,6 +13,7 @@ import onnxruntime as ort
 from onnx_ir.passes.common import (
     InlinePass,
     LiftConstantsToInitializersPass,
+    NameFixPass,
     RemoveInitializersFromInputsPass,
     RemoveUnusedNodesPass,
     RemoveUnusedOpsetsPass,
@@ -34,15 +35,16 @@ def normalize(model: Model) -> Model:
     Raises:
         ModelError: the model can't be brought to a usable opset, or onnxruntime does not accept it.
     """
-    plain = fit_opset(_plain(model))
-    folded = _fold(without_half(plain))
+    simple = fit_opset(plain(model))
+    distinct_names(simple.ir)
+    folded = _fold(without_half(simple))
     if any(node.op_type == "Cast" and _is_weight(node.inputs[0]) for node in folded.ir.graph):
         folded = _fold(folded)  # weights that are cast: onnxruntime casts them only after it has folded
     return with_types(folded)
 
 
-def _plain(model: Model) -> Model:
-    """One spelling of the standard domain, functions inlined, weights that are no inputs, names apart.
+def plain(model: Model) -> Model:
+    """One spelling of the standard domain, functions inlined, constants as weights that are no inputs, all named.
 
     Raises:
         ModelError: a function calls itself, or is given other than it takes.
@@ -61,7 +63,8 @@ def _plain(model: Model) -> Model:
         raise ModelError(f"{model.path or 'the model'}: its functions can't be inlined: {first_line(error)}") from error
     copy.ir.functions.clear()
     RemoveInitializersFromInputsPass()(copy.ir)
-    distinct_names(copy.ir)
+    LiftConstantsToInitializersPass(lift_all_constants=True)(copy.ir)
+    NameFixPass()(copy.ir)
     return Model(copy.ir, model.path)
 
 

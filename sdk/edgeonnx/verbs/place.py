@@ -1,11 +1,11 @@
 """Placement by measured times: profile float and INT8, divide the nodes where the sum is least, measure again."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
-from edgeonnx.bench.profile import Kernel, profile
+from edgeonnx.bench.profile import node_times, profile
 from edgeonnx.model import Model
 from edgeonnx.quantize.cut import Costs, cheapest
 from edgeonnx.quantize.placement import Dialect, Placement
@@ -25,9 +25,9 @@ class Placer:
 
     def __init__(self, model: Model, dialect: Dialect, feeds: Mapping[str, np.ndarray], placement: Placement) -> None:
         self._nodes = {node.name or "": node for node in model.ir.graph}
-        self._makers = {o.name: n for n, node in self._nodes.items() for o in node.outputs if o.name}
+        self._model = model
         self._dialect, self._feeds, self._widest = dialect, feeds, placement
-        self._floating, sizes = self._times(profile(model, feeds))
+        self._floating, sizes = node_times(model, profile(model, feeds))
         self._sizes = dict(sizes)
         self._integer: dict[str, float] = {}
         self._followers: dict[str, float] = {}
@@ -37,7 +37,7 @@ class Placer:
     def learn(self, quantized: Model, placement: Placement) -> None:
         """Profile a quantized model: what its integer nodes cost, and its conversions per byte."""
         kernels = profile(quantized, self._feeds)
-        times, sizes = self._times(k for k in kernels if k.op_type not in _CONVERSIONS)
+        times, sizes = node_times(self._model, [k for k in kernels if k.op_type not in _CONVERSIONS])
         for name, size in sizes.items():
             self._sizes[name] = max(self._sizes.get(name, 0), size)
         for name in placement.quantized:
@@ -61,17 +61,6 @@ class Placer:
     def times(self, name: str) -> tuple[float | None, float | None]:
         """Microseconds of a node in float and in integers, as measured; a node that fuses has no time of its own."""
         return self._floating.get(name), self._integer.get(name)
-
-    def _times(self, kernels: Iterable[Kernel]) -> tuple[dict[str, float], dict[str, int]]:
-        """Microseconds and output bytes by node; a fused kernel counts for the node whose name or output it bears."""
-        times: dict[str, float] = defaultdict(float)
-        sizes: dict[str, int] = {}
-        for kernel in kernels:
-            name = kernel.name if kernel.name in self._nodes else self._makers.get(kernel.name)
-            if name is not None:
-                times[name] += kernel.microseconds
-                sizes[name] = kernel.bytes
-        return dict(times), sizes
 
     def _costs(self) -> Costs:
         borders: list[tuple[str, str, float]] = []

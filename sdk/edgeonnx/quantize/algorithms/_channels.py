@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from edgeonnx.quantize.algorithms._graph import STANDARD, axes_of, constant, operand, read_by_subgraphs
+from edgeonnx.graph import STANDARD, axes_of, constant, operand, read_by_subgraphs
 from edgeonnx.quantize.algorithms._linear import linear
 from edgeonnx.quantize.algorithms._moves import MOVES, moved
 from edgeonnx.quantize.algorithms._slots import Channels, Layout, Shift

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from edgeonnx.quantize.algorithms._graph import STANDARD, constant, operand, set_constant
+from edgeonnx.graph import STANDARD, constant, operand, set_constant
 from edgeonnx.quantize.algorithms._linear import linear
 
 Edit = Callable[[], None]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from edgeonnx.quantize.algorithms._graph import STANDARD, constant, operand
+from edgeonnx.graph import STANDARD, constant, operand
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from edgeonnx.quantize.algorithms._graph import constant
+from edgeonnx.graph import constant
 
 MOVES = (
     "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze",

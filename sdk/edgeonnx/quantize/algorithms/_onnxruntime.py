@@ -8,8 +8,8 @@ from contextlib import contextmanager, redirect_stdout
 import numpy as np
 import onnx_ir as ir
 
+from edgeonnx.graph import STANDARD, constant, new_constant, operand
 from edgeonnx.model import Model
-from edgeonnx.quantize.algorithms._graph import STANDARD, constant, new_constant, operand
 from edgeonnx.quantize.algorithms.gemm import plain_gemms
 from edgeonnx.quiet import quiet_logging
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import onnx_ir as ir
 
+from edgeonnx.graph import constant, new_constant, operand, set_constant
 from edgeonnx.model import Model
-from edgeonnx.quantize.algorithms._graph import constant, new_constant, operand, set_constant
 from edgeonnx.quantize.algorithms.observe import Feeds, Progress, channel_means, silent
 from edgeonnx.quantize.layers import Layer, quantized_layers
 

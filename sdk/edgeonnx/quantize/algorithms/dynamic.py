@@ -10,8 +10,8 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
 from onnxruntime.quantization.quant_utils import QuantizationMode
 
+from edgeonnx.graph import STANDARD, constant, operand
 from edgeonnx.model import Model
-from edgeonnx.quantize.algorithms._graph import STANDARD, constant, operand
 from edgeonnx.quantize.algorithms._onnxruntime import quiet, split_gemms
 
 _OPERATORS = ("MatMul", "LSTM")

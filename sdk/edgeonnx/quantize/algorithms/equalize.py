@@ -13,9 +13,9 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
+from edgeonnx.graph import set_constant
 from edgeonnx.model import Model
 from edgeonnx.quantize.algorithms._channels import follow
-from edgeonnx.quantize.algorithms._graph import set_constant
 from edgeonnx.quantize.algorithms._linear import Linear
 from edgeonnx.quantize.algorithms._slots import PINNED, Channels, Layout
 from edgeonnx.ranges import Ranges

@@ -7,8 +7,8 @@ models that do not run for, per-channel weights beside a bias of any other shape
 import numpy as np
 import onnx_ir as ir
 
+from edgeonnx.graph import STANDARD, constant, new_constant, operand, set_constant
 from edgeonnx.model import Model
-from edgeonnx.quantize.algorithms._graph import STANDARD, constant, new_constant, operand, set_constant
 
 
 def plain_gemms(model: Model) -> tuple[Model, tuple[str, ...]]:

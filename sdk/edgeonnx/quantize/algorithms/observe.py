@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import onnx_ir as ir
-from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from edgeonnx.errors import DataError
+from edgeonnx.graph import end_at, free_name, new_constant, values_by_name
 from edgeonnx.model import Model, first_line
-from edgeonnx.quantize.algorithms._graph import free_name, new_constant
 
 Feeds = Iterable[Mapping[str, np.ndarray]]
 Progress = Callable[[int], None]
@@ -92,25 +91,6 @@ def run_each(model: Model, outputs: list[str], feeds: Feeds, progress: Progress)
         raise DataError("at least one sample is needed, got none")
 
 
-def values_by_name(graph: ir.Graph) -> dict[str, ir.Value]:
-    """Inputs and results of the main graph."""
-    return {v.name or "": v for v in [*graph.inputs, *(o for node in graph for o in node.outputs)]}
-
-
-def with_outputs(model: Model, names: Iterable[str]) -> Model:
-    """A copy whose outputs are these tensors, without what they do not need: onnxruntime would run it all."""
-    copy = model.copy()
-    values = values_by_name(copy.ir.graph)
-    _end_at(copy.ir, [values[name] for name in names])
-    return copy
-
-
-def _end_at(model: ir.Model, outputs: list[ir.Value]) -> None:
-    model.graph.outputs.clear()
-    model.graph.outputs.extend(outputs)
-    RemoveUnusedNodesPass()(model)
-
-
 def _reduced(
     model: Model, axes: Mapping[str, int], ranks: Mapping[str, int], feeds: Feeds, reduction: str, progress: Progress
 ) -> Iterable[dict[str, np.ndarray]]:
@@ -121,7 +101,7 @@ def _reduced(
     values = values_by_name(graph)
     ranks = {name: ranks[name] if name in ranks else _rank(values[name]) for name in axes}
     results = [_channel_vector(graph, values[name], ranks[name], axis, reduction) for name, axis in axes.items()]
-    _end_at(copy.ir, results)
+    end_at(copy.ir, results)
     for found in run_each(copy, [value.name or "" for value in results], feeds, progress):
         yield dict(zip(axes, found, strict=True))
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 import numpy as np
 import onnx_ir as ir
 
+from edgeonnx.graph import constant, operand, set_constant
 from edgeonnx.model import Model
-from edgeonnx.quantize.algorithms._graph import constant, operand, set_constant
 from edgeonnx.quantize.layers import Integers, Layer, quantized_layers
 
 _INT32 = (1 << 31) - 1

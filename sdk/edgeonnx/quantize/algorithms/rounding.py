@@ -20,12 +20,12 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeonnx.errors import DataError
+from edgeonnx.graph import constant, operand, set_constant, with_outputs
 from edgeonnx.model import Model
 from edgeonnx.quantize.algorithms._compensate import compensate
-from edgeonnx.quantize.algorithms._graph import constant, operand, set_constant
 from edgeonnx.quantize.algorithms._linear import Linear, linear
 from edgeonnx.quantize.algorithms._patches import patches
-from edgeonnx.quantize.algorithms.observe import Feeds, run_each, silent, with_outputs
+from edgeonnx.quantize.algorithms.observe import Feeds, run_each, silent
 from edgeonnx.quantize.layers import Layer, quantized_layers
 
 LARGEST_INPUTS = 4608

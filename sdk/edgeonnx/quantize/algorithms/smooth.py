@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
+from edgeonnx.graph import STANDARD, new_constant, read_by_subgraphs, set_constant, with_outputs
 from edgeonnx.model import Model
 from edgeonnx.quantize.algorithms._fold import fold
-from edgeonnx.quantize.algorithms._graph import STANDARD, new_constant, read_by_subgraphs, set_constant
 from edgeonnx.quantize.algorithms._linear import Linear, linear
-from edgeonnx.quantize.algorithms.observe import Feeds, Progress, run_each, silent, with_outputs
+from edgeonnx.quantize.algorithms.observe import Feeds, Progress, run_each, silent
 
 _GRID = tuple(round(0.3 + 0.1 * step, 1) for step in range(7))
 _SMALLEST = 1e-5

@@ -10,8 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeonnx.errors import RecipeError
+from edgeonnx.graph import STANDARD, constant, operand
 from edgeonnx.model import Model
-from edgeonnx.quantize.algorithms._graph import STANDARD, constant, operand
 from edgeonnx.quantize.algorithms._onnxruntime import quiet, split_gemms
 from edgeonnx.quantize.algorithms.observe import Feeds
 

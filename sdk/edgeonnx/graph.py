@@ -1,7 +1,12 @@
-"""Small questions about a graph, and edits to its constants, that several algorithms share."""
+"""Small questions about a graph, and edits to its constants, that several stages share."""
+
+from collections.abc import Iterable
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from edgeonnx.model import Model
 
 STANDARD = ("", "ai.onnx")
 
@@ -76,3 +81,23 @@ def axes_of(node: ir.Node) -> list[int] | None:
         return [int(axis) for axis in found.as_ints()]
     array = constant(operand(node, 1))
     return None if array is None or not array.size else [int(axis) for axis in array]
+
+
+def values_by_name(graph: ir.Graph) -> dict[str, ir.Value]:
+    """Inputs and results of the main graph."""
+    return {v.name or "": v for v in [*graph.inputs, *(o for node in graph for o in node.outputs)]}
+
+
+def with_outputs(model: Model, names: Iterable[str]) -> Model:
+    """A copy whose outputs are these tensors, without what they do not need: onnxruntime would run it all."""
+    copy = model.copy()
+    values = values_by_name(copy.ir.graph)
+    end_at(copy.ir, [values[name] for name in names])
+    return copy
+
+
+def end_at(model: ir.Model, outputs: list[ir.Value]) -> None:
+    """Have a model return these values and compute nothing else, in place."""
+    model.graph.outputs.clear()
+    model.graph.outputs.extend(outputs)
+    RemoveUnusedNodesPass()(model)

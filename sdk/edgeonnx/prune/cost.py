@@ -1,0 +1,89 @@
+"""What a model costs with some channels gone, node by node: multiply-accumulates, or time.
+
+A node's work is in proportion to the share of its channels that are left, of those it reads times of those it makes.
+Its time is a line over that share, through two measurements: with all channels, and with part of them.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from edgeonnx.prune.channels import Channels
+from edgeonnx.prune.labels import Array
+from edgeonnx.prune.layers import Floats
+
+_WHOLE = 0  # the place of which nothing ever goes
+
+
+class Cost:
+    """Cost as a function of what is gone.
+
+    Args:
+        graph: that channels were found in.
+        channels: of it.
+        whole: cost of each node with all channels, by name; a node that is not named costs nothing.
+        part: the same with some channels gone; None: in proportion to the work that is left.
+        gone: those that were gone for `part`.
+    """
+
+    def __init__(
+        self,
+        graph: ir.Graph,
+        channels: Channels,
+        whole: Mapping[str, float],
+        part: Mapping[str, float] | None = None,
+        gone: Sequence[int] = (),
+    ) -> None:
+        self._sizes: list[int] = [1]
+        self._places: dict[int, list[int]] = {}
+        self._numbers: dict[tuple[str, int], int] = {}
+        nodes = [node for node in graph if node.name in whole]
+        pairs = [self._of(node, channels) for node in nodes]
+        self._first, self._second = (np.array([pair[side] for pair in pairs], int) for side in (0, 1))
+        self._fixed = np.zeros(len(nodes))
+        self._slopes = np.array([whole[node.name or ""] for node in nodes])
+        if part is not None:
+            self._draw_lines(np.array([part.get(node.name or "", whole[node.name or ""]) for node in nodes]), gone)
+
+    def removed(self, gone: Sequence[int]) -> Floats:
+        """How many positions go at each place when these channels do; sums over disjoint sets of channels."""
+        places = [place for channel in gone for place in self._places.get(channel, ())]
+        return np.bincount(np.array(places, int), minlength=len(self._sizes)).astype(np.float64)
+
+    def total(self, removed: Floats) -> float:
+        """Cost of the model; see `removed`."""
+        return float((self._fixed + self._slopes * self._shares(removed)).sum())
+
+    def _shares(self, removed: Floats) -> Floats:
+        left = 1 - removed / np.array(self._sizes)
+        return np.asarray(left[self._first] * left[self._second])
+
+    def _draw_lines(self, part: Floats, gone: Sequence[int]) -> None:
+        whole, shares = self._slopes, self._shares(self.removed(gone))
+        moved = shares < 1 - 1e-9
+        slopes = np.where(moved, (whole - part) / np.where(moved, 1 - shares, 1), 0)
+        self._slopes = np.clip(
+            slopes, 0, whole
+        )  # a node neither gains from more work nor gives back more than it takes
+        self._fixed = whole - self._slopes
+
+    def _of(self, node: ir.Node, channels: Channels) -> tuple[int, int]:
+        """The places whose shares multiply to a node's work."""
+        axes = list(dict.fromkeys((a.weight, a.axis) for a in channels.axes if a.node == node.name))
+        if axes and node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+            weights = [(name, axis) for name, axis in axes if name == (node.inputs[1].name if node.inputs[1] else "")]
+            weights = weights or axes
+            numbers = [self._number(key, channels.weights[key]) for key in weights[:2]]
+            return (numbers[0], numbers[1] if len(numbers) > 1 else _WHOLE)
+        name = node.outputs[0].name or ""
+        labels = channels.values.get(name)
+        return (_WHOLE if labels is None else self._number((name, -1), labels), _WHOLE)
+
+    def _number(self, key: tuple[str, int], labels: Array) -> int:
+        if key not in self._numbers:
+            self._numbers[key] = len(self._sizes)
+            self._sizes.append(labels.size)
+            for channel in labels.reshape(-1):
+                self._places.setdefault(int(channel), []).append(self._numbers[key])
+        return self._numbers[key]

@@ -1,0 +1,226 @@
+"""Refit the layers behind channels that are gone, one after another, to what they gave in the whole model.
+
+Each layer is solved by least squares on calibration data: its features as the pruned model now has them, errors of the
+layers before it included; its targets as the whole model has them. Where its result is added to another branch's, and
+the other is done already, it is fitted to the sum, so that it mends the other's errors too. It is held to its former
+weights by a ridge, whose strength is chosen on samples that were not fitted; where none helps there, they stay.
+
+Y. He, X. Zhang, J. Sun, Channel Pruning for Accelerating Very Deep Neural Networks, 2017, for convolutions; here for
+every linear layer, depthwise ones included.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeonnx.graph import STANDARD
+from edgeonnx.model import Model
+from edgeonnx.prune.channels import Channels, stays
+from edgeonnx.prune.draft import Draft, Solution, arrays_of
+from edgeonnx.prune.layers import Floats, Layer
+from edgeonnx.prune.rows import Feeds, picks, positions, tensors
+
+# Strengths of the ridge that are tried, as shares of the mean of a covariance's diagonal.
+_RIDGES = (1e-4, 1e-2, 1e-1, 1.0)
+# One sample in so many is not fitted but judges.
+_JUDGES = 5
+# A fit must lower the error of the judges to this share at least.
+_GAIN = 0.995
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a layer is fitted to.
+
+    Attributes:
+        tensor: of the whole model.
+        less: tensor of the pruned model that is added to the layer's output; None: nothing is.
+    """
+
+    tensor: str
+    less: str | None = None
+
+
+def refit(
+    whole: Model,
+    draft: Draft,
+    channels: Channels,
+    layers: Sequence[Layer],
+    feeds: Sequence[Feeds],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Draft:
+    """The draft with the layers refitted that read what changed.
+
+    Args:
+        whole: the model that outputs are compared with.
+        draft: the same with channels gone.
+        channels: of both.
+        layers: that can be refitted, in order.
+        feeds: calibration samples.
+        progress: told (layers done, layers in all).
+    """
+    touched = _touched(draft, channels, layers)
+    aims = _aims(draft, touched)
+    expected = _targets(whole, touched, aims, feeds)
+    for number, layer in enumerate(touched):
+        progress(number, len(touched))
+        solution = _fitted(draft, channels, layer, aims[layer.node], expected[layer.node], feeds)
+        if solution is not None:
+            draft = draft.changed(arrays_of(layer, solution))
+    return draft
+
+
+def _touched(draft: Draft, channels: Channels, layers: Sequence[Layer]) -> list[Layer]:
+    """Layers whose input is not what it was: behind a layer that lost channels."""
+    changed: set[str] = set()
+    cut = {a.node for a in channels.axes if not channels.kept(a, draft.gone).all()}
+    for node in draft.model.ir.graph:
+        if node.name in cut or any(value is not None and value.name in changed for value in node.inputs):
+            changed |= {value.name or "" for value in node.outputs}
+    readers = {a.node for a in channels.axes if a.role.value == "reads" and not channels.kept(a, draft.gone).all()}
+    return [layer for layer in layers if layer.data in changed or layer.node in readers]
+
+
+def _aims(draft: Draft, layers: Sequence[Layer]) -> dict[str, Aim]:
+    """What each layer is fitted to: its own output, or the sum that it is the last to go into."""
+    graph = draft.model.ir.graph
+    order = {layer.output: number for number, layer in enumerate(layers)}
+    last: dict[str, int] = {}
+    for node in graph:
+        number = max((last.get(v.name or "", -1) for v in node.inputs if v is not None), default=-1)
+        for value in node.outputs:
+            last[value.name or ""] = order.get(value.name or "", number)
+    made = {value.name: value for node in graph for value in node.outputs}
+    aims = {}
+    for number, layer in enumerate(layers):
+        uses = list(made[layer.output].uses())
+        reader = uses[0].node if len(uses) == 1 and not made[layer.output].is_graph_output() else None
+        aims[layer.node] = Aim(layer.output)
+        if reader is not None and reader.op_type == "Add" and reader.domain in STANDARD:
+            other = next((v for v in reader.inputs if v is not None and v.name != layer.output), None)
+            if other is not None and not other.is_initializer() and last.get(other.name or "", -1) < number:
+                aims[layer.node] = Aim(reader.outputs[0].name or "", other.name)
+    return aims
+
+
+def _targets(
+    whole: Model, layers: Sequence[Layer], aims: Mapping[str, Aim], feeds: Sequence[Feeds]
+) -> dict[str, list[np.ndarray]]:
+    """What each layer is fitted to, by node: float32 (rows, outputs) a sample."""
+    found: dict[str, list[np.ndarray]] = {layer.node: [] for layer in layers}
+    names = [name for layer in layers for name in (layer.output, aims[layer.node].tensor)]
+    for number, seen in enumerate(tensors(whole, names, feeds)):
+        for layer in layers:
+            chosen = picks(layer, number, len(feeds), positions(layer, seen[layer.output]))
+            found[layer.node].append(layer.targets(seen[aims[layer.node].tensor], chosen))
+    return found
+
+
+def _fitted(
+    draft: Draft, channels: Channels, layer: Layer, aim: Aim, expected: Sequence[np.ndarray], feeds: Sequence[Feeds]
+) -> Solution | None:
+    """A layer's weights by least squares; None where they are best as they are."""
+    names = [layer.data, *([aim.less] if aim.less else [])]
+    features, targets = [], []
+    for number, (seen, wanted) in enumerate(zip(tensors(draft.model, names, feeds), expected, strict=True)):
+        chosen = picks(layer, number, len(feeds), _positions(layer, seen, aim))
+        features.append(layer.rows(seen[layer.data], chosen))
+        targets.append(wanted - layer.targets(seen[aim.less], chosen) if aim.less else wanted)
+    problem = _Problem(layer, draft.solution(layer), channels, draft.gone)
+    judges = [number % _JUDGES == _JUDGES - 1 for number in range(len(features))]
+    if not any(judges):
+        return None
+    return problem.solve(features, targets, np.array(judges))
+
+
+def _positions(layer: Layer, seen: Mapping[str, np.ndarray], aim: Aim) -> int:
+    if aim.less:
+        return positions(layer, seen[aim.less])
+    if layer.window is None:
+        return seen[layer.data].size // layer.features
+    return len(seen[layer.data]) * int(np.prod(layer.window.sizes))
+
+
+class _Problem:
+    """Least squares for one layer."""
+
+    def __init__(self, layer: Layer, start: Solution, channels: Channels, gone: frozenset[int]) -> None:
+        self._layer, self._start = layer, start
+        axes = {(a.weight, a.axis, a.role.value): a for a in channels.axes if a.node == layer.node}
+        inner = next((a for (w, _, role), a in axes.items() if w == layer.weight and role == "reads"), None)
+        kept = np.ones(layer.features // layer.taps, bool) if inner is None else channels.kept(inner, gone)
+        self._inner = np.repeat(kept, layer.taps)
+        outer = channels.values.get(layer.output)
+        labels = np.zeros(1, np.int64) if outer is None else outer.reshape(-1)
+        self._outer = np.broadcast_to(stays(labels, gone), (layer.outputs,))
+
+    def solve(self, features: list[np.ndarray], targets: list[np.ndarray], judges: np.ndarray) -> Solution | None:
+        """The best of the ridges, by samples that judge; then fitted to all."""
+        before = self._layer.matrices(self._start.weight)
+        bias = self._start.bias
+        offset = np.zeros(self._layer.outputs) if bias is None else bias.astype(np.float64)
+        fit, judge = (
+            _Sums(self._layer, [f for f, j in zip(features, judges, strict=True) if j == side],
+                  [t for t, j in zip(targets, judges, strict=True) if j == side])
+            for side in (False, True)
+        )  # fmt: skip
+        least, best = judge.error(before, offset, self._outer) * _GAIN, None
+        for ridge in _RIDGES:
+            matrices, shift = fit.solve(before, offset, self._inner, ridge, bias is not None)
+            error = judge.error(matrices, shift, self._outer)
+            if error < least:
+                least, best = error, ridge
+        if best is None:
+            return None
+        matrices, shift = _Sums(self._layer, features, targets).solve(
+            before, offset, self._inner, best, bias is not None
+        )
+        return Solution(self._layer.weight_of(matrices), None if bias is None else shift)
+
+
+class _Sums:
+    """Sums over rows of features x and targets y, one set a group; all that least squares and its error need."""
+
+    def __init__(self, layer: Layer, features: list[np.ndarray], targets: list[np.ndarray]) -> None:
+        groups, width = layer.groups, layer.outputs // layer.groups
+        self._rows = sum(rows.shape[1] for rows in features)
+        self._x = np.zeros((groups, layer.features))
+        self._y = np.zeros((groups, width))
+        self._xx = np.zeros((groups, layer.features, layer.features))
+        self._xy = np.zeros((groups, layer.features, width))
+        self._yy = np.zeros((groups, width))
+        for x, flat in zip(features, targets, strict=True):
+            y = flat.reshape(len(flat), groups, width).transpose(1, 0, 2)
+            self._x += x.sum(1, dtype=np.float64)
+            self._y += y.sum(1, dtype=np.float64)
+            self._xx += x.transpose(0, 2, 1) @ x
+            self._xy += x.transpose(0, 2, 1) @ y
+            self._yy += np.square(y, dtype=np.float64).sum(1)
+
+    def solve(
+        self, before: Floats, offset: Floats, inner: np.ndarray, ridge: float, biased: bool
+    ) -> tuple[Floats, Floats]:
+        """Matrices of shape (groups, features, outputs of a group) and offsets (outputs,)."""
+        count = max(self._rows, 1)
+        x, y = self._x / count, self._y / count
+        xx, xy = self._xx / count, self._xy / count
+        if biased:
+            xx, xy = xx - x[:, :, None] * x[:, None, :], xy - x[:, :, None] * y[:, None, :]
+        xx, xy = xx[:, inner][:, :, inner], xy[:, inner]
+        start = before[:, inner]
+        strength = ridge * np.trace(xx, axis1=1, axis2=2)[:, None, None] / max(xx.shape[1], 1) + 1e-12
+        change = np.linalg.solve(xx + strength * np.eye(xx.shape[1]), xy - xx @ start)
+        matrices = np.zeros_like(before)
+        matrices[:, inner] = start + change
+        shift = (y - np.einsum("gf,gfo->go", x, matrices)).reshape(-1) if biased else offset
+        return matrices, shift
+
+    def error(self, matrices: Floats, offset: Floats, outer: np.ndarray) -> float:
+        """Sum of squared errors over the outputs that stay."""
+        b = offset.reshape(self._y.shape)
+        fitted = np.einsum("gfo,gfk,gko->go", matrices, self._xx, matrices, optimize=True)
+        crossed = np.einsum("gfo,gfo->go", matrices, self._xy)
+        leaned = np.einsum("gf,gfo->go", self._x, matrices)
+        total = self._yy - 2 * crossed + fitted + 2 * b * (leaned - self._y) + self._rows * b * b
+        return float(total.reshape(-1)[outer].sum())

@@ -1,0 +1,155 @@
+"""Settles what goes: what a node costs here, how much of each group goes, and which plan is fastest when it is run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edgeonnx.anatomy import node_macs
+from edgeonnx.bench.profile import node_times, profile
+from edgeonnx.bench.timing import Paired
+from edgeonnx.errors import InputError, ModelError
+from edgeonnx.model import Model
+from edgeonnx.prune.allocate import allocate, on_grid
+from edgeonnx.prune.cost import Cost
+from edgeonnx.prune.study import study
+from edgeonnx.prune.surgery import remove
+from edgeonnx.verbs.data import Feeds
+from edgeonnx.verbs.job import Progress
+
+# Kernels of CPUs work in blocks of so many channels; which, the time tells.
+_ALIGNS = (8, 16)
+# How often the share that is to go is corrected by what was measured.
+_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Channels to take out.
+
+    Attributes:
+        gone: which.
+        error: sum of what each group's going costs by itself, as shares of the outputs' variance.
+    """
+
+    gone: tuple[int, ...]
+    error: float
+
+
+class Pruner:
+    """Knows what a model's channels cost and are worth.
+
+    Args:
+        model: plain; see `prunable`.
+        feeds: calibration samples.
+        importance: see `edgeonnx.prune.importance`.
+        progress: told (stage, steps done, steps in all).
+        speed: times a model against the one as given; None: this machine says nothing about the target.
+
+    Attributes:
+        study: the model, looked at.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        feeds: Sequence[Feeds],
+        importance: str,
+        progress: Progress,
+        speed: Callable[[Model], Paired] | None,
+    ) -> None:
+        self._progress, self._speed = progress, speed
+        self.study = study(model, feeds, progress)
+        self._levels = self.study.levels(importance, _ALIGNS, progress)
+        sizes = {group.name: len(group.channels) for group in self.study.channels.groups}
+        self._grids = [on_grid(self._levels, sizes, align) for align in _ALIGNS]
+
+    def plan(self, speedup: float | None, ratio: float | None) -> Plan:
+        """As much as is wished for.
+
+        Args:
+            speedup: how many times as fast it is to be; or
+            ratio: the share of multiply-accumulates that is to go.
+
+        Raises:
+            InputError: so much can't go.
+        """
+        if ratio is not None:
+            return self._by_work(ratio)
+        assert speedup is not None
+        return self._by_speed(speedup)
+
+    def rows(self, plan: Plan) -> tuple[tuple[str, int, int, float], ...]:
+        """Of each group: name, channels before, channels left, error of its going by itself."""
+        found, gone = [], set(plan.gone)
+        for group in self.study.channels.groups:
+            count = len(gone.intersection(group.channels))
+            error = next((level.error for level in self._levels[group.name] if len(level.gone) == count), 0.0)
+            found.append((group.name, len(group.channels), len(group.channels) - count, error))
+        return tuple(found)
+
+    def _by_work(self, ratio: float) -> Plan:
+        """The fastest of the plans that leave so much work, where speed can be measured."""
+        cost = self._macs()
+        plans = self._plans(cost, 1 - ratio, f"ratio {ratio:g}")
+        speed = self._speed
+        return plans[0] if speed is None else max(plans, key=lambda plan: speed(self._shape(plan.gone)).ratio)
+
+    def _by_speed(self, speedup: float) -> Plan:
+        """The plan that costs the least accuracy of those that were measured to be so fast."""
+        cost = self._times() if self._speed else self._macs()
+        fast: list[Plan] = []
+        for number in range(len(self._grids)):
+            left = 1 / speedup
+            for _ in range(_ATTEMPTS):
+                plan = self._plans(cost, left, f"speedup {speedup:g}x", number)[0]
+                speed = self._speed(self._shape(plan.gone)).ratio if self._speed else speedup
+                if speed >= speedup:
+                    fast.append(plan)
+                    break
+                left *= min(0.97, speed / speedup)
+        return min(fast or [plan], key=lambda plan: plan.error)
+
+    def _plans(self, cost: Cost, left: float, wish: str, grid: int | None = None) -> list[Plan]:
+        """A plan on each grid, or on one, for a share of the cost to be left.
+
+        Raises:
+            InputError: not so much can go.
+        """
+        whole, found, least = cost.total(cost.removed(())), [], 1.0
+        for levels in self._grids if grid is None else [self._grids[grid]]:
+            taken = allocate(levels, cost, left * whole)
+            chosen = [levels[name][level - 1] for name, level in taken.items() if level]
+            gone = tuple(channel for level in chosen for channel in level.gone)
+            share = cost.total(cost.removed(gone)) / whole
+            least = min(least, share)
+            if share <= left * (1 + 1e-9):
+                found.append(Plan(gone, sum(level.error for level in chosen)))
+        if not found:
+            raise InputError(
+                f"{wish}: expected to keep {left:.2f} of the model's cost, but {least:.2f} is left when every group of "
+                "channels is down to its last few: more would empty a layer; ask for less"
+            )
+        return found
+
+    def _shape(self, gone: Sequence[int]) -> Model:
+        """The model without channels, as far as time is concerned."""
+        return remove(self.study.model, self.study.channels, gone)
+
+    def _macs(self) -> Cost:
+        graph = self.study.model.ir.graph
+        macs = {
+            node.name or "": float(count or 0) for node, count in zip(graph, node_macs(self.study.model), strict=True)
+        }
+        if not any(macs.values()):
+            raise ModelError("multiply-accumulates can't be counted: a shape can't be inferred; give --speedup")
+        return Cost(graph, self.study.channels, macs)
+
+    def _times(self) -> Cost:
+        """Times of the nodes, measured with all channels and with half of each group."""
+        self._progress("time nodes", 0, 2)
+        half = [channel for group in self.study.channels.groups for channel in group.channels[1::2]]
+        feeds = self.study.feeds[0]
+        whole, _ = node_times(self.study.model, profile(self.study.model, feeds))
+        self._progress("time nodes", 1, 2)
+        smaller = self._shape(half)
+        part, _ = node_times(smaller, profile(smaller, feeds))
+        return Cost(self.study.model.ir.graph, self.study.channels, whole, part, half)
