@@ -101,6 +101,13 @@ def test_ranks_behind_it_are_known(median):
     assert shapes["y"][1] == 8
 
 
+def test_work_behind_it_is_counted(median):
+    """One pixel a picture: 4 x 8 x 9 products, then 8 x 8 x 9."""
+    assert edgeonnx.inspect(model()).anatomy.macs is None
+    with custom_ops(median):
+        assert edgeonnx.inspect(model()).anatomy.macs == 4 * 8 * 9 + 8 * 8 * 9
+
+
 def test_ranges_of_one_library_are_not_taken_for_anothers(median, data, tmp_path, monkeypatch):
     """Calibration is kept by library too: another build may give other values."""
     np.savez(tmp_path / "data.npz", **data)
