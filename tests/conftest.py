@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import edgeonnx
+from tests import native
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "fashion_mnist"
 EVALUATION_SAMPLES = 100
@@ -31,6 +32,12 @@ def examples() -> Path:
 def shirt_png(examples) -> Path:
     """A picture of a shirt, 28 x 28, grey."""
     return examples / "shirt.png"
+
+
+@pytest.fixture(scope="session")
+def median(tmp_path_factory) -> Path:
+    """The library of examples/custom_op for this machine, with one operator, example.vision::MedianFilter."""
+    return native.median_filter(tmp_path_factory.mktemp("median"))
 
 
 @pytest.fixture(scope="session")

@@ -66,11 +66,17 @@ const char *past(const char *at) {
   return at + 1;
 }
 
-const char *member(const char *object, const char *key) {
+const char *find(const char *object, const char *key) {
   size_t length = strlen(key);
   for (const char *at = space(object + 1); *at != '}'; at = space(past(space(past(at)))))
     if (strncmp(at + 1, key, length) == 0 && at[length + 1] == '"') return space(past(at));
-  die("manifest.json lacks %s", key);
+  return NULL;
+}
+
+const char *member(const char *object, const char *key) {
+  const char *found = find(object, key);
+  if (!found) die("manifest.json lacks %s", key);
+  return found;
 }
 
 const char *string(const char *value, char into[NAME]) {

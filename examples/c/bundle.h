@@ -24,6 +24,7 @@ Span entry(Span bundle, const char *name);
 // `for (at = space(array + 1); *at != ']'; at = space(past(at)))` visits a list.
 const char *space(const char *at);
 const char *past(const char *value);
+const char *find(const char *object, const char *key);  // NULL where there is none
 const char *member(const char *object, const char *key);
 const char *string(const char *value, char into[NAME]);
 

@@ -171,6 +171,7 @@ int main(int count, char **arguments) {
   Span bundle = map(arguments[2]), text = entry(bundle, "manifest.json");
   char *manifest = strndup((const char *)text.bytes, text.size);
   if (strtol(member(manifest, "schema"), NULL, 10) != 2) die("expected a bundle of schema 2");
+  if (find(manifest, "custom_ops")) die("the model has custom operators, whose libraries this program does not load");
   bool ok = true;
   for (const char *at = space(member(manifest, "variants") + 1); *at != ']'; at = space(past(at)))
     ok = selftest(env, bundle, manifest, at) && ok;

@@ -22,6 +22,10 @@ export class Bundle {
     if (!entries["manifest.json"]) throw new Error("no manifest.json: not made by `edgeonnx package`");
     const manifest = JSON.parse(text.decode(entries["manifest.json"]));
     if (manifest.schema !== 2) throw new Error(`expected schema 2, got ${manifest.schema}: package the model again`);
+    if (manifest.custom_ops) {
+      const names = manifest.custom_ops.operators.join(", ");
+      throw new Error(`${names}: custom operators are native code, which does not run here: use another model`);
+    }
     if (!globalThis.crypto?.subtle) throw new Error("hashes need https or localhost: serve the page from there");
     for (const [name, { sha256 }] of Object.entries(manifest.files)) {
       const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", entries[name] ?? new Uint8Array()));

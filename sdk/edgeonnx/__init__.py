@@ -6,6 +6,7 @@
 from edgeonnx.bench.timing import Latency, Paired
 from edgeonnx.doctor.finding import Finding
 from edgeonnx.errors import BudgetError, EdgeonnxError
+from edgeonnx.libraries import custom_ops
 from edgeonnx.model import Model, TensorSpec
 from edgeonnx.pipeline.spec import PipelineSpec, load_pipeline
 from edgeonnx.quantize.recipe import Recipe, list_recipes, load_recipe
@@ -50,6 +51,7 @@ __all__ = [
     "bench",
     "check_pipeline",
     "convert",
+    "custom_ops",
     "doctor",
     "inspect",
     "keygen",

@@ -9,7 +9,9 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
-from edgeonnx.model import Model
+from edgeonnx.errors import ModelError
+from edgeonnx.libraries import libraries_here
+from edgeonnx.model import Model, session_options
 
 # Operators that multiply and accumulate but whose count this module does not know.
 _UNCOUNTED = frozenset({"Attention", "Einsum", "GRU", "LSTM", "MultiHeadAttention", "RNN"})
@@ -102,9 +104,27 @@ def _with_shapes(model: Model) -> ir.Model:
     for value in [*copy.ir.graph.outputs, *(o for n in copy.ir.graph for o in n.outputs)]:
         value.shape = None
     try:
-        return ShapeInferencePass(data_prop=True, strict_mode=False)(copy.ir).model
+        return _told_by_libraries(ShapeInferencePass(data_prop=True, strict_mode=False)(copy.ir).model)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return copy.ir
+
+
+def _told_by_libraries(model: ir.Model) -> ir.Model:
+    """The model with the shapes behind custom operators, in place: onnxruntime has them of the libraries in use."""
+    unknown = {o.name: o for node in model.graph for o in node.outputs if o.name and o.shape is None}
+    if not unknown or not libraries_here():
+        return model
+    asking = model.clone()
+    values = {output.name: output for node in asking.graph for output in node.outputs}
+    asking.graph.outputs[:] = [values[name] for name in unknown]
+    try:
+        told = Model(asking).session(session_options(optimize=False)).get_outputs()
+    except ModelError:  # which it will say where it is run
+        return model
+    for tensor in told:
+        if tensor.shape and all(isinstance(size, int) for size in tensor.shape):
+            unknown[tensor.name].shape = ir.Shape(tensor.shape)
+    return model
 
 
 def _sizes(value: ir.Value | None) -> list[int] | None:

@@ -1,27 +1,23 @@
 """onnxruntime-extensions: operators (tokenizers, picture decoders) that a model may use besides onnxruntime's own."""
 
 from collections.abc import Iterable
-from weakref import WeakSet
 
 import onnx_ir as ir
-import onnxruntime as ort
 
 from edgeonnx.errors import ModelError
 
 DOMAIN = "ai.onnx.contrib"
 VISION = "com.microsoft.extensions"  # its picture operators are in this one
+DOMAINS = (DOMAIN, VISION)
 
 # The last is ONNX's own: https://onnx.ai/onnx/operators/onnx__ImageDecoder.html
 _DECODERS = ("DecodeImage", "ImageDecoder")
-
-# onnxruntime refuses a library that the same options name twice, and does not tell which they name.
-_registered: WeakSet[ort.SessionOptions] = WeakSet()
 
 
 def uses_extensions(model: ir.Model) -> bool:
     """Whether a node of the graph, of its subgraphs or of its functions is one of onnxruntime-extensions' operators."""
     parts: Iterable[ir.Graph | ir.Function] = (model.graph, *model.functions.values())
-    return any(node.domain in (DOMAIN, VISION) for part in parts for node in part.all_nodes())
+    return any(node.domain in DOMAINS for part in parts for node in part.all_nodes())
 
 
 def decoded_inputs(model: ir.Model) -> frozenset[str]:
@@ -32,19 +28,16 @@ def decoded_inputs(model: ir.Model) -> frozenset[str]:
     )
 
 
-def register_extensions(options: ort.SessionOptions) -> None:
-    """Let sessions with these options use onnxruntime-extensions' operators; once is enough, twice does no harm.
+def library_path() -> str:
+    """Its library, to be registered like any other of custom operators.
 
     Raises:
         ModelError: it is not installed here.
     """
-    if options in _registered:
-        return
     try:
         from onnxruntime_extensions import get_library_path  # an extra
     except ImportError as error:
         raise ModelError(
             "the model uses onnxruntime-extensions' operators; to run it, pip install 'edgeonnx[extensions]'"
         ) from error
-    options.register_custom_ops_library(get_library_path())
-    _registered.add(options)
+    return str(get_library_path())

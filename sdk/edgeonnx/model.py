@@ -16,9 +16,9 @@ from google.protobuf.message import DecodeError
 
 from edgeonnx.errors import ModelError
 from edgeonnx.explain import explain
-from edgeonnx.extensions import register_extensions, uses_extensions
 from edgeonnx.external import all_weights, attach, inside, save_beside
 from edgeonnx.files import replacing, sha256
+from edgeonnx.libraries import not_registered, register
 from edgeonnx.names import name_apart
 
 _RECORD = "edgeonnx"
@@ -194,14 +194,14 @@ class Model:
         return path
 
     def session(self, options: ort.SessionOptions | None = None) -> ort.InferenceSession:
-        """An onnxruntime session on the CPU, with onnxruntime-extensions' operators where the model uses them.
+        """An onnxruntime session on the CPU, with the libraries of custom operators in use: see `libraries.py`.
 
         Raises:
-            ModelError: onnxruntime does not accept the model (its own words follow), or extensions are not installed.
+            ModelError: onnxruntime does not accept the model (its own words follow), an operator has no library, or
+                onnxruntime-extensions is needed and not installed.
         """
         options = options or session_options()
-        if uses_extensions(self.ir):
-            register_extensions(options)
+        register(options, self.ir)
         start = partial(
             ort.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
@@ -214,6 +214,8 @@ class Model:
                 return start(str(self.save(Path(folder) / "model.onnx")))
         except Exception as error:  # onnxruntime's exception types are private and many
             name = self.path or "the model"
+            if missing := not_registered(self.ir, error):
+                raise ModelError(f"{name}: {missing}") from error
             raise ModelError(f"onnxruntime does not accept {name}: {explained(error)}") from error
 
 

@@ -34,6 +34,7 @@ PUBLIC = [
     "bench",
     "check_pipeline",
     "convert",
+    "custom_ops",
     "doctor",
     "inspect",
     "keygen",

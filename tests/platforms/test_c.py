@@ -12,9 +12,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
+import edgeonnx
 from tests.device import lab
 from tests.house.tree import ROOT
+from tests.native import DOMAIN
 from tests.platforms.report import Platform, from_text
+from tests.unit import models
 
 STRICT = "-O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
 
@@ -89,6 +92,18 @@ def test_an_output_that_differs_exits_with_1(native, shared_bundle, tmp_path):
     ran = run(*native, moved)
     assert ran.returncode == 1, ran.stderr
     assert {each.variant: each.ok for each in from_text(ran.stdout)} == {"int8": False, "float32": True}
+
+
+def test_custom_operators_are_refused(native, median, tmp_path):
+    """Their libraries are not loaded here, and onnxruntime would say so less clearly."""
+    model = models.build(
+        f"(float[1,1,4,4] x) => (float[1,1,4,4] y) {{ y = {DOMAIN}.MedianFilter(x) }}", domains=[DOMAIN]
+    )
+    with edgeonnx.custom_ops(median):
+        bundle = edgeonnx.package(model, "x86-64", tmp_path / "b.edge").path
+    ran = run(*native, bundle)
+    assert ran.returncode == 2
+    assert ran.stderr == "error: the model has custom operators, whose libraries this program does not load\n"
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", bytes(1000)], ids=["empty", "short", "zeros"])

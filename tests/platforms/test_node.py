@@ -7,8 +7,11 @@ import subprocess
 
 import pytest
 
+import edgeonnx
 from tests.house.tree import ROOT
+from tests.native import DOMAIN
 from tests.platforms.report import Platform, from_json
+from tests.unit.models import build
 
 WEB = ROOT / "examples" / "web"
 pytestmark = pytest.mark.slow
@@ -39,6 +42,15 @@ def test_golden_samples(selftest, shared_bundle, record):
 def test_weights_outside_the_model(selftest, large_bundle):
     ran = selftest(large_bundle)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_custom_operators_are_refused(selftest, median, tmp_path):
+    model = build(f"(float[1,1,4,4] x) => (float[1,1,4,4] y) {{ y = {DOMAIN}.MedianFilter(x) }}", domains=[DOMAIN])
+    with edgeonnx.custom_ops(median):
+        bundle = edgeonnx.package(model, "x86-64", tmp_path / "b.edge").path
+    ran = selftest(bundle)
+    assert ran.returncode != 0
+    assert "example.vision::MedianFilter: custom operators are native code" in ran.stderr
 
 
 def test_an_altered_bundle_is_refused(selftest, shared_bundle, tmp_path):

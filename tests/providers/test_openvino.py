@@ -14,8 +14,10 @@ from edgeonnx.providers import Setting, find_runner
 from edgeonnx.providers.find import variable
 from edgeonnx.targets import load_target
 from edgeonnx.verbs.provider import runner_for, setting_of
+from tests.native import DOMAIN
 from tests.providers.conftest import interpreter
 from tests.unit.fashion import calibration, fashion_model, pictures
+from tests.unit.models import build, noise, weight
 
 pytestmark = pytest.mark.slow
 
@@ -164,3 +166,22 @@ def test_a_model_that_it_does_not_take_is_told(runner, tmp_path):
     model = Model.from_proto(proto("(float[2,4] x) => (float[2,4] y) { y = my.Op(x) }", domains=["my"]))
     with pytest.raises(ModelError, match=PROVIDER):
         runner.load(model)
+
+
+def test_around_a_custom_operator(median, python, tmp_path):
+    """OpenVINO takes what is around it, where sizes are fixed; the CPU provider runs the operator."""
+    model = build(
+        f"""(float[1,4,12,12] x) => (float[1,8,12,12] y) {{
+            a = Conv<pads = [1,1,1,1]>(x, w1) m = {DOMAIN}.MedianFilter(a) y = Conv<pads = [1,1,1,1]>(m, w2)
+        }}""",
+        domains=[DOMAIN],
+        w1=weight(8, 4, 3, 3),
+        w2=weight(8, 8, 3, 3),
+    )
+    with edgeonnx.custom_ops(median):
+        result = edgeonnx.quantize(model, {"x": noise(40, 4, 12, 12)}, target="intel-openvino", force=True)
+        bundle = edgeonnx.package(result.model, "intel-openvino", tmp_path / "b.edge").path
+    assert result.score > 0.98
+    ran = subprocess.run([python, bundle, "selftest"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert f"{PROVIDER} " in ran.stdout and "CPUExecutionProvider " in ran.stdout

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 from runtime_bundles import add_model, write_bundle
 
-from edgeonnx.runtime import _facts
+from edgeonnx.runtime import _facts, _platform
 from edgeonnx.runtime.__main__ import main
 
 
@@ -65,9 +65,17 @@ def test_musl_is_told_from_glibc(tmp_path, monkeypatch):
 
 def test_a_32_bit_python_on_a_64_bit_kernel(monkeypatch):
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    assert _facts._machine() == "aarch64"
+    assert _platform.machine() == "aarch64"
     monkeypatch.setattr("struct.calcsize", lambda _: 4)
-    assert _facts._machine() == "armv7l"
+    assert _platform.machine() == "armv7l"
+
+
+def test_a_process_for_another_processor_on_windows(monkeypatch):
+    """Windows on Arm runs programs for x86-64, and libraries must be for those."""
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr("platform.machine", lambda: "ARM64")
+    monkeypatch.setattr("sysconfig.get_platform", lambda: "win-amd64")
+    assert _platform.this_platform() == "windows-x86_64"
 
 
 def test_an_onnxruntime_that_ends_the_process(monkeypatch):

@@ -98,9 +98,9 @@ def test_load_brings_what_it_needs_and_no_more(device, fashion):
     code = f"import edgeonnx_runtime; edgeonnx_runtime.load({str(fashion)!r}); print(*sys.modules)"
     done = isolated(code, [str(device), *SITE])
     assert done.stderr == ""
-    assert not {"zipfile", "shutil", "mmap", "subprocess", "onnxruntime_extensions"} & (
-        set(done.stdout.split()) - numpys()
-    )
+    brought = set(done.stdout.split()) - numpys()
+    assert not {"zipfile", "shutil", "mmap", "subprocess", "onnxruntime_extensions"} & brought
+    assert "edgeonnx_runtime._custom_ops" not in brought
 
 
 def numpys() -> set[str]:

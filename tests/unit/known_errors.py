@@ -1,5 +1,8 @@
 """Provokes the errors that `targets/facts/errors.toml` explains: one function for each, under its name."""
 
+import ctypes
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -97,6 +100,20 @@ def custom_library_missing(folder):
 @case
 def custom_library_without_entry(folder):
     ort.SessionOptions().register_custom_ops_library(np.linalg._umath_linalg.__file__)
+
+
+@case
+def custom_library_too_new(_folder):
+    library = ctypes.CDLL(next((Path(ort.__file__).parent / "capi").glob("libonnxruntime.so.1*")))
+    library.OrtGetApiBase.restype = ctypes.POINTER(ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint32))
+    library.OrtGetApiBase()[0](999)
+
+
+@case
+def custom_library_symbol(folder):
+    library = Path(np.linalg._umath_linalg.__file__).read_bytes()
+    (folder / "libops.so").write_bytes(library.replace(b"\0PyErr_", b"\0Nobody"))
+    ort.SessionOptions().register_custom_ops_library(str(folder / "libops.so"))
 
 
 @case

@@ -7,6 +7,7 @@ import onnxruntime as ort
 import pytest
 from models import build
 
+import edgeonnx
 from edgeonnx.errors import DeviceError, ModelError
 from edgeonnx.extensions import DOMAIN, uses_extensions
 from edgeonnx.model import session_options
@@ -79,3 +80,40 @@ def test_another_release_than_the_bundle_was_tested_with_is_named_where_loading_
 
     assert version_note(None) == version_note(extensions.__version__) == ""
     assert version_note("0.1.2").endswith(f"onnxruntime-extensions 0.1.2, this is {extensions.__version__}")
+
+
+@installed
+def test_python_operators_are_refused_where_they_can_not_run(tmp_path):
+    """In this process the library has them; a device's process has only what the library was built with."""
+    from onnxruntime_extensions import PyCustomOpDef, onnx_op
+
+    @onnx_op(op_type="EdgeonnxTwice", inputs=[PyCustomOpDef.dt_float], outputs=[PyCustomOpDef.dt_float])
+    def twice(x):
+        return 2 * x
+
+    model = build(f"(float[N] x) => (float[N] y) {{ [mine] y = {DOMAIN}.EdgeonnxTwice(x) }}", domains=[DOMAIN])
+    assert model.session().run(None, {"x": np.ones(1, np.float32)})[0].tolist() == [2]
+    said = r"node 'mine' is the custom operator ai\.onnx\.contrib::EdgeonnxTwice.*\(@onnx_op\) can't run on a device"
+    with pytest.raises(ModelError, match=said):
+        edgeonnx.package(model, "x86-64", tmp_path / "b.edge")
+    model.save(tmp_path / "m.onnx")
+    found = [finding for finding in edgeonnx.doctor(tmp_path / "m.onnx", "x86-64").findings if finding.level == "error"]
+    assert any("EdgeonnxTwice" in finding.message for finding in found)
+
+
+@installed
+def test_its_own_operators_are_not_refused(tmp_path):
+    manifest = edgeonnx.package(build(UPPER, domains=[DOMAIN]), "x86-64", tmp_path / "b.edge").manifest
+    assert manifest.extensions is not None and manifest.custom_ops is None
+
+
+@installed
+def test_given_as_a_library_it_goes_into_the_bundle(tmp_path):
+    """What the user gives has the operators, so that the device needs no package."""
+    from onnxruntime_extensions import get_library_path
+
+    with edgeonnx.custom_ops(get_library_path()):
+        result = edgeonnx.package(build(UPPER, domains=[DOMAIN]), "x86-64-vnni", tmp_path / "b.edge")
+    assert result.manifest.extensions is None
+    assert result.manifest.custom_ops.operators == (f"{DOMAIN}::StringUpper",)
+    assert edgeonnx.load(result.path).run({"s": np.array(["a"], object)})["y"].tolist() == ["A"]

@@ -19,6 +19,7 @@ import numpy as np
 from edgeonnx.calibration.observer import State
 from edgeonnx.errors import OutputError
 from edgeonnx.files import cache_folder, replacing
+from edgeonnx.libraries import libraries_here
 from edgeonnx.model import Model
 
 # To be raised when the same inputs come to give other ranges, or what is kept of them changes.
@@ -119,7 +120,8 @@ def open_entry(
     """
     if data is None:
         return None
-    parts = [_FORMAT, version("onnxruntime"), model.sha256, list(tensors), method, data, list(indexes), prepared]
+    program = [_FORMAT, version("onnxruntime"), *libraries_here()]
+    parts = [program, model.sha256, list(tensors), method, data, list(indexes), prepared]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return Entry((folder or cache_folder("calibration")) / f"{key}.npz")
 

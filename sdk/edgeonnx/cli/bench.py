@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, print_json, table
+from edgeonnx.cli._options import custom_op
 from edgeonnx.verbs.bench import BenchResult, bench
 
 
@@ -14,6 +15,7 @@ from edgeonnx.verbs.bench import BenchResult, bench
 @click.option("--data", help="Where a model's input comes from; without it, noise. A bundle runs its golden sample.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of each.")
 @click.option("--seconds", type=float, default=2.0, show_default=True, help="How long to measure.")
+@custom_op
 @as_json
 def command(subject: Path, versus: Path | None, data: str | None, threads: int, seconds: float, as_json: bool) -> None:
     """Time one inference of a model or a bundle on this machine, alone or in turns with another."""

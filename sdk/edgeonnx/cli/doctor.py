@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json
+from edgeonnx.cli._options import custom_op
 from edgeonnx.doctor.finding import Finding
 from edgeonnx.errors import InputError
 from edgeonnx.explain import explain
@@ -33,6 +34,7 @@ _COLORS = {"ok": "green", "warning": "yellow", "error": "red"}
     "--device", type=click.Path(path_type=Path), help="Facts of the device itself: python NAME.edge facts --json."
 )
 @click.option("--error", metavar="TEXT", help="Explain an error of onnxruntime or a quantizer; - reads it from stdin.")
+@custom_op
 @as_json
 @click.pass_context
 def command(

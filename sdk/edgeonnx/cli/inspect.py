@@ -5,11 +5,13 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json, size, table
+from edgeonnx.cli._options import custom_op
 from edgeonnx.verbs.inspect import Inspection, inspect
 
 
 @click.command("inspect", epilog=example("edgeonnx inspect model.onnx"))
 @click.argument("model", type=click.Path(path_type=Path))
+@custom_op
 @as_json
 def command(model: Path, as_json: bool) -> None:
     """Show what MODEL is, and what each target would refuse about it."""
@@ -36,6 +38,10 @@ def _draw(found: Inspection) -> None:
             ("MACs", macs),
             ("size", size(found.bytes) + (", external data included" if found.external_data else "")),
             ("operators", ", ".join(f"{name} {count}" for name, count in anatomy.operators.items())),
+            *(
+                ("custom operator", f"{name}, in {', '.join(libraries) or 'no library that was given'}")
+                for name, libraries in found.custom_operators.items()
+            ),
         ]
     )
     if found.conversion:

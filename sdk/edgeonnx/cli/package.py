@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json, size
+from edgeonnx.cli._options import custom_op
 from edgeonnx.runtime._manifest import Variant
 from edgeonnx.verbs.package import PackageResult, package
 
@@ -35,6 +36,7 @@ from edgeonnx.verbs.package import PackageResult, package
 @click.option("--name", help="What to call the bundle.  [default: the output's name]")
 @click.option("--version", default="1", show_default=True, help="Version of your own counting.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.edge]")
+@custom_op
 @as_json
 def command(
     model: Path,

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, plain, print_json, table
+from edgeonnx.cli._options import custom_op
 from edgeonnx.pipeline.spec import PipelineSpec
 from edgeonnx.verbs.comparison import InputCheck, PipelineCheck
 from edgeonnx.verbs.pipeline import PipelineView, check_pipeline, show_pipeline
@@ -46,6 +47,7 @@ def command() -> None:
     "[default: 1 grey level; 0.0001 for other floats; 0 for integers]",
 )
 @click.option("--save", type=click.Path(path_type=Path), metavar="WORST.png", help="Draw the sample that differs most.")
+@custom_op
 @as_json
 def check(
     spec: Path,
@@ -69,6 +71,7 @@ def check(
 @command.command(epilog=example(_SHOW))
 @click.argument("spec", type=click.Path(path_type=Path))
 @_model
+@custom_op
 @as_json
 def show(spec: Path, model: Path, as_json: bool) -> None:
     """Show SPEC as the operators it becomes, each with the type and shape of what it gives."""

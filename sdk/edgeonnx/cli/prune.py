@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json, progress, size, table
+from edgeonnx.cli._options import custom_op
 from edgeonnx.cli._times import TIMES
 from edgeonnx.errors import BudgetError
 from edgeonnx.prune.importance import METHODS
@@ -39,6 +40,7 @@ from edgeonnx.verbs.prune import PruneResult, prune
 @click.option("--max-drop", type=float, default=0.01, show_default=True, help="How much lower the score may be.")
 @click.option("--force", is_flag=True, help="Keep a result that misses the accuracy or speed budget.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.pruned.onnx]")
+@custom_op
 @as_json
 def command(
     model: Path,

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json, progress, size, table
+from edgeonnx.cli._options import custom_op
 from edgeonnx.cli._times import TIMES
 from edgeonnx.errors import BudgetError
 from edgeonnx.verbs.layers import LayerRow
@@ -44,6 +45,7 @@ from edgeonnx.verbs.quantize import QuantizeResult, quantize
 @click.option("--force", is_flag=True, help="Keep a result that misses the accuracy or speed budget.")
 @click.option("--layers", is_flag=True, help="Print what became of each layer, and why.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.int8.onnx]")
+@custom_op
 @as_json
 def command(
     model: Path,

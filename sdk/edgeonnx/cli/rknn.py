@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json
+from edgeonnx.cli._options import custom_op
 from edgeonnx.verbs.rknn import RknnResult, convert_rknn
 
 
@@ -31,6 +32,7 @@ from edgeonnx.verbs.rknn import RknnResult, convert_rknn
     help="Interpreter that has rknn-toolkit2; without it, one is looked for.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.rknn]")
+@custom_op
 @as_json
 def command(
     model: Path,

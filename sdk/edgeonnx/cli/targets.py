@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json, table
+from edgeonnx.cli._options import custom_op
 from edgeonnx.targets import Target, list_targets, load_target
 from edgeonnx.verbs.placement import Fallback, PlacementReport, check_placement
 
@@ -53,6 +54,7 @@ def show(name: str, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     help="Interpreter that has the target's provider.  [default: looked for]",
 )
+@custom_op
 @as_json
 @click.pass_context
 def check(

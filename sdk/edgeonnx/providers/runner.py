@@ -12,8 +12,10 @@ from typing import IO, Any, NamedTuple, Protocol
 import numpy as np
 
 from edgeonnx.errors import ModelError, TargetError
+from edgeonnx.libraries import given_libraries
 from edgeonnx.model import Model
 from edgeonnx.providers import worker
+from edgeonnx.runtime._platform import this_platform
 from edgeonnx.runtime._plugins import PLUGINS
 
 Feeds = Mapping[str, np.ndarray]
@@ -21,6 +23,10 @@ Predict = Callable[[Feeds], dict[str, np.ndarray]]
 
 # Interpreters start with their own paths only, not with what is set up for this one.
 _ISOLATED = "-I"
+
+
+def _own_libraries() -> tuple[str, ...]:
+    return tuple(str(library.path) for library in given_libraries(this_platform()))
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Setting:
         config: session config entries.
         threads: within an operator.
         extensions: whether models have operators of onnxruntime-extensions.
+        libraries: paths of those with custom operators.
     """
 
     provider: str
@@ -42,6 +49,7 @@ class Setting:
     config: Mapping[str, str] = field(default_factory=dict)
     threads: int = 1
     extensions: bool = False
+    libraries: tuple[str, ...] = field(default_factory=_own_libraries)
 
 
 class Landed(NamedTuple):

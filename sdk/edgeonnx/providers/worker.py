@@ -123,6 +123,8 @@ class Worker:
             options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         if setting["extensions"]:
             options.register_custom_ops_library(import_module("onnxruntime_extensions").get_library_path())
+        for library in setting["libraries"]:
+            options.register_custom_ops_library(library)
         if profile:
             options.enable_profiling, options.profile_file_prefix = True, profile
         providers: list[Any] | None = [(setting["provider"], dict(setting["options"]))]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-import struct
 import subprocess
 import sys
 from typing import Any
 
+from ._platform import machine, system
+
 SCHEMA = 1
 
-_SYSTEMS = {"darwin": "macos", "win32": "windows", "linux": "linux", "android": "android"}
-# A 32-bit Python on a 64-bit kernel, whose machine the kernel names.
-_NARROW = {"aarch64": "armv7l", "arm64": "armv7l", "x86_64": "i686", "amd64": "i686"}
 _CPU_LISTS = ("possible", "present")
 _CPUS = "sys/devices/system/cpu"
 _PROBE = "import json, onnxruntime as o; print(json.dumps([o.__version__, o.get_available_providers()]))"
@@ -32,8 +30,8 @@ def facts(root: str = "/") -> dict[str, Any]:
     total, available = _memory(root)
     return {
         "facts": SCHEMA,
-        "os": _SYSTEMS.get(sys.platform, sys.platform),
-        "machine": _machine(),
+        "os": system(),
+        "machine": machine(),
         "python": _python(),
         "libc": _libc(root),
         "features": _features(),
@@ -55,12 +53,6 @@ def describe(as_json: bool) -> str:
         return json.dumps(found, indent=2)
     told = {name: ", ".join(value) if isinstance(value, list) else value for name, value in found.items()}
     return "\n".join(f"{name:<14}{'unknown' if value is None else value}" for name, value in told.items())
-
-
-def _machine() -> str:
-    """As `platform.machine()` names it, but for the instructions that this Python is built for."""
-    machine = platform.machine()
-    return _NARROW.get(machine.lower(), machine) if struct.calcsize("P") == 4 else machine
 
 
 def _python() -> str:

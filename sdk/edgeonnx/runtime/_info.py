@@ -29,6 +29,10 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "onnxruntime", f"{manifest.onnxruntime.minimum} or newer, tested with {manifest.onnxruntime.tested}"
     if manifest.extensions:
         yield "extensions", f"onnxruntime-extensions, tested with {manifest.extensions}"
+    if manifest.custom_ops:
+        yield "custom operators", ", ".join(manifest.custom_ops.operators)
+    for library in manifest.custom_ops.libraries if manifest.custom_ops else ():
+        yield "library", f"{library.file}, for {library.platform}, sha256 {manifest.files[library.file].sha256[:12]}"
     if not all(variant.providers for variant in manifest.variants):
         yield "providers", ", ".join(provider.name for provider in session.providers)
     yield "threads", str(session.intra_op_threads or "onnxruntime's choice")

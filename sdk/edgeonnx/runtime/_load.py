@@ -80,6 +80,7 @@ def load(
     bundle = open_bundle(path, verify=False)
     if verify:
         bundle.verify(_common_files(bundle))
+    notices = _about_libraries(bundle, signed=public_key is not None)
 
     def start_sessions(chosen: Variant, setup: Setup | None = None) -> list[ort.InferenceSession]:
         if verify:
@@ -89,9 +90,9 @@ def load(
         return [create_session(bundle, chosen, own, count, memory, setup) for _ in range(count)]
 
     found: Started | None = None
-    notices: tuple[str, ...] = ()
     if tuned is not False and memory is None:
-        found, notices = _as_tuned(bundle, None if tuned is True else tuned, variant, start_sessions)
+        found, said = _as_tuned(bundle, None if tuned is True else tuned, variant, start_sessions)
+        notices = (*notices, *said)
     if found is not None:
         chosen, made = found
     elif variant is not None:
@@ -108,6 +109,15 @@ def _common_files(bundle: Bundle) -> list[str]:
     """The files that belong to no variant in particular."""
     own = {name for variant in bundle.manifest.variants for name in (variant.file, *variant.weights)}
     return [name for name in bundle.manifest.files if name not in own]
+
+
+def _about_libraries(bundle: Bundle, signed: bool) -> tuple[str, ...]:
+    """What a person should know of libraries in the bundle. Raises DeviceError when none is for this platform."""
+    if bundle.manifest.custom_ops is None:
+        return ()
+    from ._custom_ops import described
+
+    return described(bundle, signed)
 
 
 def _named(bundle: Bundle, name: str) -> Variant:

@@ -10,6 +10,7 @@ from ._errors import BundleError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ._custom_ops import CustomOps
     from ._placement import Foretold
 
 SCHEMA = 2
@@ -247,6 +248,7 @@ class Manifest(NamedTuple):
     Attributes:
         extensions: the onnxruntime-extensions it was tested with; None where the graph needs none.
         variants: in order of preference.
+        custom_ops: operators of the user's own, with the libraries that have them; None where the graph needs none.
     """
 
     name: str
@@ -266,6 +268,7 @@ class Manifest(NamedTuple):
     golden: Golden
     provenance: Provenance | None
     files: Mapping[str, FileEntry]
+    custom_ops: CustomOps | None = None
 
     @classmethod
     def parse(cls, value: object) -> Manifest:
@@ -290,30 +293,16 @@ class Manifest(NamedTuple):
         return cls.parse(value)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `parse` reads, made of dicts, lists, strings and numbers. What inputs do not say is left out."""
-        plain: dict[str, Any] = {"schema": SCHEMA, **_plain(self)}
-        for spec, written in zip(self.inputs, plain["inputs"]):
-            if not spec.missing:
-                del written["missing"]
-            if spec.media is None:
-                del written["media"]
-            else:
-                said = {k: v for k, v in spec.media._asdict().items() if v != Media._field_defaults.get(k)}
-                written["media"] = _plain(said)
-        return plain
+        """What `parse` reads, made of dicts, lists, strings and numbers."""
+        from ._plain import plain_manifest
+
+        return plain_manifest(self)
 
     def dumps(self) -> str:
         """The text of manifest.json: sorted keys, two-space indent, a newline at the end."""
         import json
 
         return json.dumps(self.to_dict(), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    value = value._asdict() if hasattr(value, "_asdict") else value
-    if isinstance(value, (dict, MappingProxyType)):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _no_constant(name: str) -> None:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeVar
 
+    from ._custom_ops import CustomOps
+
     T = TypeVar("T")
 
 
@@ -63,6 +65,7 @@ def parse_manifest(value: object) -> Manifest:
         golden=_golden(fields.child("golden")),
         provenance=_optional(fields, "provenance", _provenance),
         files=MappingProxyType({name: _file(child) for name, child in fields.items("files")}),
+        custom_ops=_optional(fields, "custom_ops", _custom_ops),
     )
     _check_names(manifest, fields)
     _check_files(manifest, fields)
@@ -229,6 +232,13 @@ def _provenance(fields: Fields) -> Provenance:
     )
 
 
+def _custom_ops(fields: Fields) -> CustomOps:
+    from ._custom_ops import CustomOps, Library  # milliseconds that other bundles need not pay
+
+    libraries = tuple(Library(each.text("file"), each.text("platform")) for each in fields.children("libraries"))
+    return CustomOps(fields.strings("operators"), libraries)
+
+
 def _file(fields: Fields) -> FileEntry:
     return FileEntry(fields.integer("bytes"), fields.text("sha256"))
 
@@ -275,6 +285,8 @@ def _check_files(manifest: Manifest, fields: Fields) -> None:
     named.append(("result.labels", manifest.result.labels if manifest.result else None))
     named.append(("pipeline.file", manifest.pipeline.file if manifest.pipeline else None))
     named.append(("health.file", manifest.health.file if manifest.health else None))
+    libraries = manifest.custom_ops.libraries if manifest.custom_ops else ()
+    named += [(f"custom_ops.libraries[{i}].file", library.file) for i, library in enumerate(libraries)]
     for field, name in named:
         if name is not None and name not in manifest.files:
             raise fields.error(field, "an entry of files", name)

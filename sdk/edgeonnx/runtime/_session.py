@@ -85,6 +85,10 @@ def create_session(
         from ._extensions import register
 
         register(options, bundle.name)
+    if manifest.custom_ops is not None:
+        from ._custom_ops import register as register_libraries
+
+        register_libraries(options, bundle)
     data = _model_bytes(bundle, variant, options)
     given = add_providers(options, providers)
     try:

@@ -19,6 +19,7 @@ class ModelFacts:
         inputs_fixed: whether every dimension of every input but a free batch, which packaging fixes, is a number.
         external_data: whether weights lie in files beside the model.
         bytes: size of the model with all its weights, in bytes.
+        unserved: why the libraries of custom operators that were given do not have those of other domains.
     """
 
     opset: int
@@ -27,6 +28,7 @@ class ModelFacts:
     inputs_fixed: bool
     external_data: bool
     bytes: int
+    unserved: str = ""
 
 
 class Refusal(NamedTuple):
@@ -75,6 +77,8 @@ def _domains(target: Target, facts: ModelFacts) -> Refusal | None:
         return None
     allowed = ", ".join(domain for domain in target.requires.domains if domain)
     mend = "replace these operators with standard ones, or move them out of the model"
+    if facts.unserved:
+        mend = f"{facts.unserved}; or {mend}"
     return Refusal("operators", f"expected domains {allowed}, got {', '.join(foreign)}", mend)
 
 

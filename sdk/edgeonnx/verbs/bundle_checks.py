@@ -6,12 +6,15 @@ from pathlib import Path
 from edgeonnx.doctor.cpu import check_variants
 from edgeonnx.doctor.device import Device
 from edgeonnx.doctor.finding import Finding, error, ok, warning
+from edgeonnx.doctor.libraries import check_library
 from edgeonnx.doctor.memory import check_memory, least
 from edgeonnx.doctor.trial import run_once
 from edgeonnx.doctor.wheels import check_wheel
 from edgeonnx.errors import BundleError
+from edgeonnx.libraries.binary import read_binary
 from edgeonnx.runtime._bundle import Bundle
 from edgeonnx.runtime._manifest import Manifest
+from edgeonnx.runtime._platform import platform_name
 from edgeonnx.targets import Target
 from edgeonnx.verbs.device_checks import stands_in
 from edgeonnx.versions import numbers
@@ -24,6 +27,7 @@ def bundle_findings(bundle: Bundle, target: Target, device: Device) -> Iterator[
     yield _target(manifest, target)
     yield _onnxruntime(manifest, target, device)
     yield from _extensions(manifest, device)
+    yield from _libraries(bundle, device)
     yield check_variants({variant.name: variant.features for variant in manifest.variants}, device)
     yield from _run(bundle, target, device)
 
@@ -73,6 +77,25 @@ def _extensions(manifest: Manifest, device: Device) -> Iterator[Finding]:
         yield error("extensions", f"expected onnxruntime-extensions {manifest.extensions} or newer, got {got}", mend)
     else:
         yield ok("extensions", f"onnxruntime-extensions {device.extensions}")
+
+
+def _libraries(bundle: Bundle, device: Device) -> Iterator[Finding]:
+    """The libraries of custom operators for the device."""
+    needs = bundle.manifest.custom_ops
+    if needs is None or device.os is None or device.machine is None:
+        return
+    platform = platform_name(device.os, device.machine)
+    own = [library for library in needs.libraries if library.platform == platform]
+    for library in own:
+        binary = read_binary(bundle.read(library.file))
+        if binary is None or platform not in binary.platforms:
+            yield error("library", f"{library.file} is not for {platform}", "package the model again")
+        else:
+            yield check_library(library.file, binary, device)
+    if not own:
+        names, there = ", ".join(needs.operators), ", ".join(library.platform for library in needs.libraries)
+        mend = f"package the model with --custom-op for {platform}"
+        yield error("library", f"{names}: expected a library for {platform}, got those for {there}", mend)
 
 
 def _run(bundle: Bundle, target: Target, device: Device) -> Iterator[Finding]:

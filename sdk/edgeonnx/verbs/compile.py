@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from edgeonnx.errors import ModelError, TargetError
-from edgeonnx.extensions import uses_extensions
+from edgeonnx.libraries import needs_extensions
 from edgeonnx.model import Model
 from edgeonnx.optimize.opset import raise_opset
 from edgeonnx.pipeline.graph import join, needed_opset
@@ -60,7 +60,7 @@ def compile_form(
     joined = _joined(_compiled(core, python, profile, wanted), spec)
     joined.ir.ir_version = form.joined.ir_version
     config = {} if spec else _NO_FALLBACK
-    setting = Setting(provider.name, provider.options, config=config, extensions=uses_extensions(joined.ir))
+    setting = Setting(provider.name, provider.options, config=config, extensions=needs_extensions(joined.ir))
     with closing(ProcessRunner(python, setting)) as runner:
         golden, far = golden_there(joined, cpu.golden, runner, profile.name)
     info = cpu.info._replace(

@@ -7,9 +7,11 @@ from typing import Any
 
 from edgeonnx.anatomy import Anatomy, dissect
 from edgeonnx.convert import conversion_of
+from edgeonnx.libraries import foreign_operators, given_libraries
 from edgeonnx.model import Model, TensorSpec
 from edgeonnx.optimize.batch import fixed_but_batch
 from edgeonnx.targets import ModelFacts, Target, list_targets, refusals
+from edgeonnx.verbs.custom_operators import served_domains, unserved, usable_libraries
 from edgeonnx.verbs.data import as_model
 
 
@@ -26,7 +28,8 @@ class Inspection:
         bytes: size with weights.
         external_data: whether weights live in files beside it.
         anatomy: operators, parameters, multiply-accumulates.
-        record: what edgeonnx wrote into it about how it was quantized.
+        custom_operators: those that onnxruntime lacks -> the libraries given that have them.
+        record: what edgeonnx wrote into it about how it was quantized or pruned.
         conversion: what edgeonnx wrote into it about how it was converted.
         refusals: target -> why it would refuse the model, one line each; empty if it would not.
     """
@@ -39,6 +42,7 @@ class Inspection:
     bytes: int
     external_data: bool
     anatomy: Anatomy
+    custom_operators: Mapping[str, tuple[str, ...]]
     record: Mapping[str, Any] | None
     conversion: Mapping[str, Any] | None
     refusals: Mapping[str, tuple[str, ...]]
@@ -61,13 +65,19 @@ def inspect(model: str | Path | Model) -> Inspection:
         bytes=model.file_bytes,
         external_data=model.has_external_data,
         anatomy=anatomy,
+        custom_operators={
+            name: tuple(str(library) for library in given_libraries() if library.has(name))
+            for name in foreign_operators(model.ir)
+        },
         record=model.record,
         conversion=conversion_of(model),
-        refusals={t.name: tuple(refusals(t, model_facts(model, anatomy))) for t in list_targets()},
+        refusals={t.name: tuple(refusals(t, model_facts(model, anatomy, t))) for t in list_targets()},
     )
 
 
-def target_refusals(model: Model, target: Target, size: int | None = None, core: Model | None = None) -> list[str]:
+def target_refusals(
+    model: Model, target: Target, size: int | None = None, core: Model | None = None, whole: bool = True
+) -> list[str]:
     """Why a target would refuse a model, one line each; empty if it would not.
 
     Args:
@@ -75,18 +85,22 @@ def target_refusals(model: Model, target: Target, size: int | None = None, core:
         target: the device.
         size: bytes to judge by, where the model is not yet of the size it will have; None: its own.
         core: the model without its pipeline, whose input shapes are judged; None: it has none.
+        whole: the libraries of custom operators must be there for the target; False: for any platform.
     """
-    facts = replace(model_facts(model, dissect(model)), inputs_fixed=all(map(fixed_but_batch, (core or model).inputs)))
+    facts = model_facts(model, dissect(model), target, whole)
+    facts = replace(facts, inputs_fixed=all(map(fixed_but_batch, (core or model).inputs)))
     return refusals(target, facts if size is None else replace(facts, bytes=size))
 
 
-def model_facts(model: Model, anatomy: Anatomy) -> ModelFacts:
-    """What targets' checks ask of a model."""
+def model_facts(model: Model, anatomy: Anatomy, target: Target, whole: bool = True) -> ModelFacts:
+    """What a target's checks ask of a model; not `whole`: libraries of custom operators count for any platform."""
+    libraries = usable_libraries(target, anywhere=not whole)
     return ModelFacts(
         opset=model.opset,
         ir_version=model.ir_version,
-        domains=anatomy.domains,
+        domains=anatomy.domains - served_domains(model, libraries),
         inputs_fixed=all(map(fixed_but_batch, model.inputs)),
         external_data=model.has_external_data,
         bytes=model.file_bytes,
+        unserved=unserved(target),
     )

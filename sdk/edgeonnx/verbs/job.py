@@ -114,7 +114,7 @@ def prepare(
     if dialect.refusal and recipe.scheme == "static":
         raise TargetError(f"{target} can't run static INT8: {dialect.refusal}")
     normal = normal_form(model, dialect)
-    refused = target_refusals(normal, profile, size=0) if profile else []
+    refused = target_refusals(normal, profile, size=0, whole=False) if profile else []
     if profile and refused:
         raise TargetError(f"{profile.name} refuses the model: {refused[0]}")
     preparation = Preparation(model, pipeline, skip_bad)

@@ -11,6 +11,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from edgeonnx.files import cache_folder
+from edgeonnx.libraries import libraries_here
 from edgeonnx.quantize.placement import Placement
 from edgeonnx.verbs.job import Job
 from edgeonnx.verbs.measure import Selection
@@ -70,6 +71,7 @@ def open_journal(job: Job, calibration: Selection, evaluation: Selection | None)
         "data": prints,
         "indexes": [calibration.indexes, evaluation.indexes],
         "onnxruntime": ort.__version__,
+        "libraries": libraries_here(),
         "dialect": job.dialect.model_dump_json(exclude={"sources"}),
         "runner": job.runner.where if job.runner else None,
     }

@@ -1,21 +1,30 @@
 """What a target, and a device, make of a model."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from edgeonnx.anatomy import Anatomy, dissect
 from edgeonnx.doctor.cpu import check_float16, check_int8, quantized
 from edgeonnx.doctor.device import Device
 from edgeonnx.doctor.finding import Finding, error, ok, warning
 from edgeonnx.doctor.known_bad import check_known_bad
+from edgeonnx.doctor.libraries import check_library
 from edgeonnx.doctor.memory import check_memory, least
 from edgeonnx.doctor.trial import run_once
 from edgeonnx.doctor.wheels import check_wheel
-from edgeonnx.extensions import uses_extensions
+from edgeonnx.errors import ModelError
+from edgeonnx.libraries import libraries_for, needs_extensions
 from edgeonnx.model import Model
 from edgeonnx.quantize.saturation import saturating_layers
+from edgeonnx.runtime._platform import this_platform
 from edgeonnx.targets import Target, load_target, refused
 from edgeonnx.targets.contrib import contrib_release
+from edgeonnx.verbs.custom_operators import (
+    check_python_operators,
+    library_releases,
+    missing_here,
+    served,
+    usable_libraries,
+)
 from edgeonnx.verbs.device_checks import expected_device, scene
 from edgeonnx.verbs.inspect import model_facts
 from edgeonnx.versions import numbers
@@ -38,6 +47,7 @@ def model_findings(model: Model, target: Target, device: Device | None = None) -
         *_static(model, anatomy, target),
         *_operators(model, target),
         *_extensions(model, device),
+        *_libraries(model, target, device),
         *check_known_bad(scene(device, target, operators, model.opset)),
         *_precision(model, operators, target, device),
     ]
@@ -46,8 +56,11 @@ def model_findings(model: Model, target: Target, device: Device | None = None) -
 def trial_findings(model: Model, target: Target, device: Device) -> Iterator[Finding]:
     """Run the model once here, and hold the memory that took against the device's."""
     need = least(model.weight_bytes)
-    if model.path is not None and target.platform.os != "browser":
-        trial = run_once(model.path, _libraries(model))
+    missing = missing_here(model)
+    if missing is not None:
+        yield warning("run here", f"it was not tried: {missing}", f"give the library for {this_platform()} too")
+    elif model.path is not None and target.platform.os != "browser":
+        trial = run_once(model.path, _registered(model))
         need = trial.need or need
         if trial.failure is not None and trial.need is None:
             yield error("load here", trial.failure, trial.mend)
@@ -58,7 +71,7 @@ def trial_findings(model: Model, target: Target, device: Device) -> Iterator[Fin
 
 def _static(model: Model, anatomy: Anatomy, target: Target) -> Iterator[Finding]:
     """What the profile refuses, and what it accepts."""
-    facts, caps = model_facts(model, anatomy), target.caps
+    facts, caps = model_facts(model, anatomy, target), target.caps
     refusals = {refusal.subject: refusal for refusal in refused(target, facts)}
     accepted = {
         "opset": f"{facts.opset}, of at most {caps.opset}",
@@ -94,7 +107,7 @@ def _operators(model: Model, target: Target) -> Iterator[Finding]:
 
 def _extensions(model: Model, device: Device) -> Iterator[Finding]:
     """Operators of onnxruntime-extensions."""
-    if not uses_extensions(model.ir):
+    if not needs_extensions(model.ir):
         return
     if not device.real:
         yield check_wheel("onnxruntime-extensions", device)
@@ -117,11 +130,27 @@ def _precision(model: Model, operators: frozenset[str], target: Target, device: 
         yield check_float16(on_cpu)
 
 
-def _libraries(model: Model) -> tuple[str, ...]:
-    if not uses_extensions(model.ir):
-        return ()
+def _libraries(model: Model, target: Target, device: Device) -> Iterator[Finding]:
+    """Operators that no target has by itself, and the libraries that were given for them."""
+    libraries = usable_libraries(target)
+    for name in served(model, libraries):
+        yield ok("operators", f"{name} is in {', '.join(lib.path.name for lib in libraries if lib.has(name))}")
+    for library in libraries:
+        yield check_library(library.path.name, library.binary, device)
+    minimum = target.onnxruntime.minimum
+    for release in library_releases(model):
+        if numbers(release) > numbers(minimum):
+            told = f"the library asks for the C API of onnxruntime {release}, the target has {minimum}"
+            mend = f"put onnxruntime {release} on the device, or have the library ask for an older one: GetApi"
+            yield error("library", told, f"{mend}({numbers(minimum)[1]})")
     try:
-        from onnxruntime_extensions import get_library_path  # an extra
-    except ImportError:
+        check_python_operators(model)
+    except ModelError as problem:
+        yield error("operators", *str(problem).rsplit("; ", 1))
+
+
+def _registered(model: Model) -> tuple[str, ...]:
+    try:
+        return libraries_for(model.ir)
+    except ModelError:  # onnxruntime-extensions is not installed, which the run will say
         return ()
-    return (str(Path(get_library_path())),)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgeonnx.engines import Engine, Failure, load_engine
 from edgeonnx.errors import EngineError
+from edgeonnx.libraries import foreign_operators
 from edgeonnx.quantize.placement import Placement
 from edgeonnx.ranges import Ranges
 from edgeonnx.verbs.data import Feeds
@@ -61,6 +62,12 @@ class Outside:
                 if score >= self._floor and self._job.timed:
                     made = replace(made, speed=self._yardstick.speed(proposal.model, self._calibration))
                 self.candidates.append(made)
+        foreign = foreign_operators(self._job.model.ir)
+        if not self.candidates and foreign:  # other tools register no libraries
+            raise EngineError(
+                f"{self._engine.name} made nothing that runs: expected onnxruntime's own operators, got "
+                f"{', '.join(foreign)}; leave --engine out: native quantizes around them"
+            )
         if not self.candidates:
             raise EngineError(
                 f"{self._engine.name} made nothing that runs: {'; '.join(self.failures) or 'no proposals'}"

@@ -14,8 +14,8 @@ from edgeonnx.bundle.health import health_entries
 from edgeonnx.bundle.weights import split_weights
 from edgeonnx.calibration.samples import Data
 from edgeonnx.errors import InputError, ModelError
-from edgeonnx.extensions import uses_extensions
 from edgeonnx.files import check_writable
+from edgeonnx.libraries import needs_extensions
 from edgeonnx.model import Model, TensorSpec
 from edgeonnx.pipeline.graph import entries, preprocessing
 from edgeonnx.pipeline.spec import PipelineSpec
@@ -39,6 +39,7 @@ from edgeonnx.runtime._manifest import (
 from edgeonnx.targets import Target, load_target
 from edgeonnx.verbs.baselines import known_baselines
 from edgeonnx.verbs.compile import compile_form
+from edgeonnx.verbs.custom_operators import bundled
 from edgeonnx.verbs.data import as_model, as_pipeline, open_entries
 from edgeonnx.verbs.foretell import with_placement
 from edgeonnx.verbs.labels import read_labels, read_result
@@ -133,7 +134,8 @@ def package(
     manifest = manifest._replace(golden=GoldenInfo(len(feeds), "data" if data is not None else "generated"))
     for info, one in zip(infos, shipped, strict=True):
         files |= one.golden.entries(info.name)
-    manifest = write_bundle(output, manifest, files)
+    needs, libraries = bundled([form.joined for form in forms], profile)
+    manifest = write_bundle(output, manifest._replace(custom_ops=needs), {**files, **libraries})
     notes = [note] if note else []
     notes += [f"{info.name}: {note}" for info, one in zip(infos, shipped, strict=True) for note in one.notes]
     notes += [str(found) for found in model_findings(forms[0].joined, profile) if found.level != "ok"]
@@ -179,7 +181,7 @@ def _manifest(
     """The manifest but for what `_attach` adds."""
     taken = {entry.spec.name: entry for entry in entries(form.core, spec)}
     inputs, outputs = _ranked(form.joined.inputs, golden, 0), _ranked(form.joined.outputs, golden, 1)
-    extended = uses_extensions(form.joined.ir)
+    extended = needs_extensions(form.joined.ir)
     minimum = min((variant.minimum for variant in variants), key=numbers)
     return Manifest(
         name=name,

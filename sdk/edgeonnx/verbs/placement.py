@@ -17,6 +17,7 @@ from edgeonnx.targets import Target, load_target
 from edgeonnx.targets.landing import Flow, Run, Verdict, by_tables, copies, objection_to, runs
 from edgeonnx.targets.operators import Table, rewrite, table_of
 from edgeonnx.verbs.assignment import CPU, CPUS, Answer, ask
+from edgeonnx.verbs.custom_operators import served_domains, usable_libraries
 from edgeonnx.verbs.data import as_model
 from edgeonnx.verbs.inspect import target_refusals
 
@@ -120,7 +121,8 @@ def placement(model: Model, target: Target, python: Path | None = None) -> Place
     answer, why, failure = (None, "", "") if refusals else _asked(model, target, python)
     tables, missing = _tables(target, needed=answer is None)
     if answer is None:
-        verdicts = by_tables(flow, tables, _cpu_of(target), frozenset(target.requires.domains) | {""})
+        own = served_domains(model, usable_libraries(target))  # which run on the CPU provider
+        verdicts = by_tables(flow, tables, _cpu_of(target), own | {*target.requires.domains, ""})
         source = ", ".join(f"operator table {table.name}" for table in tables) or "operator domains of the profile"
         nodes = Counter(verdict.provider for verdict in verdicts.values())
     else:

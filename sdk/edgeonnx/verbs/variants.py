@@ -19,6 +19,7 @@ from edgeonnx.runtime._manifest import DTYPES, Provider, Variant
 from edgeonnx.runtime._version import OLDEST_ONNXRUNTIME
 from edgeonnx.targets import Target, load_target, oldest
 from edgeonnx.targets.contrib import contrib_release
+from edgeonnx.verbs.custom_operators import check_python_operators, library_releases
 from edgeonnx.verbs.inspect import target_refusals
 from edgeonnx.versions import numbers
 
@@ -66,7 +67,7 @@ def make_form(core: Model, spec: PipelineSpec | None, bare: bool, profile: Targe
     """Join a model to its pipeline and see that the target takes it.
 
     Raises:
-        ModelError: an input or output is no tensor that numpy has, or is returned twice.
+        ModelError: an input or output is no tensor that numpy has, or is returned twice; an operator is in Python.
         PipelineError: the spec does not fit, or is not the one the model was quantized through.
         TargetError: the target refuses it.
     """
@@ -76,6 +77,7 @@ def make_form(core: Model, spec: PipelineSpec | None, bare: bool, profile: Targe
     joined = join(raise_opset(core, needed_opset(core, spec)), spec) if spec else core
     if refused := target_refusals(joined, profile, core=core):
         raise TargetError(f"{profile.name} refuses the model: {'; '.join(refused)}")
+    check_python_operators(joined)
     copy = joined.copy()
     copy.ir.ir_version = min(copy.ir_version, profile.caps.ir_version)
     return Form(core, Model(copy.ir))
@@ -239,6 +241,7 @@ def _oldest(model: Model) -> str:
     nodes = model.ir.graph.all_nodes()
     operators = [contrib_release(node.domain, node.op_type, node.attributes, model.opset) for node in nodes]
     releases = {oldest(model.opset, model.ir_version), OLDEST_ONNXRUNTIME, *(r for r in operators if r)}
+    releases |= library_releases(model)
     return max(releases, key=numbers)
 
 
