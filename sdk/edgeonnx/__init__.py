@@ -16,6 +16,7 @@ from edgeonnx.verbs.bench import BenchResult, bench
 from edgeonnx.verbs.comparison import PipelineCheck
 from edgeonnx.verbs.doctor import Diagnosis, doctor
 from edgeonnx.verbs.inspect import Inspection, inspect
+from edgeonnx.verbs.optimize import OptimizeResult, optimize
 from edgeonnx.verbs.package import PackageResult, package
 from edgeonnx.verbs.pipeline import PipelineView, check_pipeline, show_pipeline
 from edgeonnx.verbs.quantize import QuantizeResult, quantize
@@ -32,6 +33,7 @@ __all__ = [
     "KeyPair",
     "Latency",
     "Model",
+    "OptimizeResult",
     "PackageResult",
     "Paired",
     "PipelineCheck",
@@ -54,6 +56,7 @@ __all__ = [
     "load_pipeline",
     "load_recipe",
     "load_target",
+    "optimize",
     "package",
     "quantize",
     "show_pipeline",

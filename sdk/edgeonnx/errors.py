@@ -14,6 +14,7 @@ EdgeonnxError                 exit code 2: bad input, unless a class below says 
 ├── EngineError               a quantization engine that is not installed, or broke down
 ├── PipelineError             a pre- and postprocessing spec that does not fit
 ├── OutputError               a place that can't be written
+├── DifferenceError (exit 1)  a model that was made gives other outputs than its source; carries it
 └── BudgetError     (exit 3)  the accuracy or speed budget was missed; carries the best result
 """
 
@@ -24,6 +25,7 @@ __all__ = [
     "BundleError",
     "DataError",
     "DeviceError",
+    "DifferenceError",
     "EdgeonnxError",
     "EngineError",
     "InputError",
@@ -68,6 +70,20 @@ class PipelineError(EdgeonnxError):
 
 class OutputError(EdgeonnxError):
     """A file or folder that can't be written."""
+
+
+class DifferenceError(EdgeonnxError):
+    """A model that was made gives other outputs than the one it was made from.
+
+    Attributes:
+        result: what was made, of the type the verb would have returned.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class BudgetError(EdgeonnxError):

@@ -13,6 +13,7 @@ _VERBS = (
     "targets",
     "doctor",
     "pipeline",
+    "optimize",
     "quantize",
     "package",
     "rknn",

@@ -1,0 +1,145 @@
+"""The list of passes, and how it is run."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from edgeonnx.model import Model
+from edgeonnx.optimize.passes.lift_constants import lift_constants
+from edgeonnx.optimize.passes.remove_dead import remove_dead
+from edgeonnx.optimize.passes.remove_identities import remove_identities
+from edgeonnx.weights import inferred
+
+Pass = Callable[[Model], tuple[Model, int]]
+# Passes that enable each other come to rest after a few rounds; should two undo each other, this ends it.
+_ROUNDS = 12
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the optimized model is to be.
+
+    Attributes:
+        opset: the highest operator set that it may use; None: its own.
+        fixed: sizes of free dimensions, by the dimension's name or as `INPUT.AXIS`.
+        half: compute in float16.
+    """
+
+    opset: int | None = None
+    fixed: Mapping[str, int] = field(default_factory=dict)
+    half: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Passes, in order.
+
+    Attributes:
+        first: run once.
+        together: run in turn until none finds anything to do.
+        last: run once.
+    """
+
+    first: tuple[Pass, ...]
+    together: tuple[Pass, ...]
+    last: tuple[Pass, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all the passes."""
+        return tuple(map(name_of, (*self.first, *self.together, *self.last)))
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a pass did.
+
+    Attributes:
+        name: of the pass.
+        rewrites: how many; 0 where it found nothing to do.
+        nodes: how many nodes the model has more than before; mostly negative.
+    """
+
+    name: str
+    rewrites: int
+    nodes: int
+
+
+def plan_for(wish: Wish) -> Plan:
+    """The passes that bring a model to what is wished."""
+    return Plan(
+        first=(lift_constants,),
+        together=(remove_identities, remove_dead),
+    )
+
+
+def name_of(step: Pass) -> str:
+    """A pass's name, with its settings bound or not."""
+    return str(getattr(step, "func", step).__name__)
+
+
+def run(model: Model, plan: Plan, skip: Collection[str] = ()) -> tuple[Model, tuple[Change, ...]]:
+    """The model after all passes but those to skip, and what each of them did.
+
+    Args:
+        model: left as it is; given back itself where no pass finds anything to do.
+        plan: the passes.
+        skip: names of passes.
+    """
+    changes = {name: Change(name, 0, 0) for name in plan.names if name not in skip}
+
+    def through(current: Model, passes: tuple[Pass, ...]) -> Model:
+        for step in passes:
+            if name_of(step) in changes:
+                current = _apply(current, step, changes)
+        return current
+
+    current = through(model, plan.first)
+    for _ in range(_ROUNDS):
+        before, shaped = current, with_shapes(current)
+        current = through(shaped, plan.together)
+        if current is shaped:
+            current = before
+            break
+    current = through(current, plan.last)
+    if not any(change.rewrites for change in changes.values()):
+        return model, tuple(changes.values())
+    return _without_inferred(current, model), tuple(changes.values())
+
+
+def _apply(model: Model, step: Pass, changes: dict[str, Change]) -> Model:
+    made, rewrites = step(model)
+    change = changes[name_of(step)]
+    more = count_nodes(made) - count_nodes(model)
+    changes[change.name] = Change(change.name, change.rewrites + rewrites, change.nodes + more)
+    return made
+
+
+def count_nodes(model: Model) -> int:
+    """Nodes of the main graph, of its subgraphs and of functions."""
+    return sum(1 for _ in model.ir.graph.all_nodes()) + sum(len(f) for f in model.ir.functions.values())
+
+
+def with_shapes(model: Model) -> Model:
+    """The model with the types and shapes that can be inferred; those that it states itself are not trusted there."""
+    copy = model.copy()
+    for graph in copy.ir.graphs():
+        for node in graph:
+            for value in node.outputs:
+                if node.domain in ("", "ai.onnx") and not value.is_graph_output():
+                    value.shape = None
+    return inferred(copy)
+
+
+def _without_inferred(model: Model, original: Model) -> Model:
+    """The model with shapes of those tensors alone that had one, which keeps its file small."""
+    stated = {v.name for v in _results(original.ir) if v.type is not None and v.shape is not None}
+    for value in _results(model.ir):
+        if value.name not in stated and not value.is_graph_output():
+            value.type = value.shape = None
+    return model
+
+
+def _results(model: ir.Model) -> list[ir.Value]:
+    return [value for graph in model.graphs() for node in graph for value in node.outputs]
