@@ -2,11 +2,21 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import onnx_ir as ir
 
 from edgeonnx.model import Model
+from edgeonnx.optimize.passes.cancel_pairs import cancel_pairs
+from edgeonnx.optimize.passes.deduplicate import deduplicate
+from edgeonnx.optimize.passes.fold_affine import fold_affine
+from edgeonnx.optimize.passes.fold_constants import fold_constants
+from edgeonnx.optimize.passes.fold_pads import fold_pads
+from edgeonnx.optimize.passes.fuse_activations import fuse_activations
+from edgeonnx.optimize.passes.fuse_gelu import fuse_gelu
+from edgeonnx.optimize.passes.fuse_layernorm import fuse_layernorm
 from edgeonnx.optimize.passes.lift_constants import lift_constants
+from edgeonnx.optimize.passes.matmul_add_to_gemm import matmul_add_to_gemm
 from edgeonnx.optimize.passes.remove_dead import remove_dead
 from edgeonnx.optimize.passes.remove_identities import remove_identities
 from edgeonnx.weights import inferred
@@ -70,7 +80,19 @@ def plan_for(wish: Wish) -> Plan:
     """The passes that bring a model to what is wished."""
     return Plan(
         first=(lift_constants,),
-        together=(remove_identities, remove_dead),
+        together=(
+            fold_constants,
+            remove_identities,
+            cancel_pairs,
+            fold_pads,
+            fold_affine,
+            partial(fuse_layernorm, opset=wish.opset),
+            partial(fuse_gelu, opset=wish.opset),
+            partial(fuse_activations, opset=wish.opset),
+            matmul_add_to_gemm,
+            deduplicate,
+            remove_dead,
+        ),
     )
 
 

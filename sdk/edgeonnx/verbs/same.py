@@ -60,9 +60,8 @@ def samples_for(model: Model, asked: Model, data: Data | None) -> list[Feeds]:
             except Exception as error:  # onnxruntime's exception types are private and many
                 failure = error
     if not found:
-        raise ModelError(
-            f"the model does not run on noise: {explained(failure or ValueError())}; give --data that fits"
-        )
+        told = explained(failure) if failure else "none was tried"
+        raise ModelError(f"the model does not run on noise: {told}; give --data that fits")
     return found
 
 
@@ -88,7 +87,7 @@ def difference(one: Model, other: Model, samples: Iterable[Feeds]) -> Difference
         expected, got = (session.run(names, dict(feeds)) for session in sessions)
         for name, first, second in zip(names, expected, got, strict=True):
             far = _far(first, second)
-            worst = replace(worst, **({"output": name, "relative": far} if far > worst.relative else {}))
+            worst = replace(worst, output=name, relative=far) if far > worst.relative else worst
         worst = replace(worst, samples=worst.samples + 1)
     return worst
 
