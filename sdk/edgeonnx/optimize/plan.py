@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from edgeonnx.model import Model
 from edgeonnx.optimize.passes.cancel_pairs import cancel_pairs
+from edgeonnx.optimize.passes.clear_notes import clear_notes
 from edgeonnx.optimize.passes.deduplicate import deduplicate
 from edgeonnx.optimize.passes.fold_affine import fold_affine
 from edgeonnx.optimize.passes.fold_constants import fold_constants
@@ -15,6 +16,7 @@ from edgeonnx.optimize.passes.fold_pads import fold_pads
 from edgeonnx.optimize.passes.fuse_activations import fuse_activations
 from edgeonnx.optimize.passes.fuse_gelu import fuse_gelu
 from edgeonnx.optimize.passes.fuse_layernorm import fuse_layernorm
+from edgeonnx.optimize.passes.inline_functions import inline_functions
 from edgeonnx.optimize.passes.lift_constants import lift_constants
 from edgeonnx.optimize.passes.matmul_add_to_gemm import matmul_add_to_gemm
 from edgeonnx.optimize.passes.remove_dead import remove_dead
@@ -79,7 +81,7 @@ class Change:
 def plan_for(wish: Wish) -> Plan:
     """The passes that bring a model to what is wished."""
     return Plan(
-        first=(lift_constants,),
+        first=(inline_functions, lift_constants, clear_notes),
         together=(
             fold_constants,
             remove_identities,
