@@ -7,9 +7,11 @@ from functools import partial
 import onnx_ir as ir
 
 from edgeonnx.model import Model
+from edgeonnx.optimize.domain import spell_alike
 from edgeonnx.optimize.passes.cancel_pairs import cancel_pairs
 from edgeonnx.optimize.passes.clear_notes import clear_notes
 from edgeonnx.optimize.passes.deduplicate import deduplicate
+from edgeonnx.optimize.passes.fix_dims import fix_dims
 from edgeonnx.optimize.passes.fold_affine import fold_affine
 from edgeonnx.optimize.passes.fold_constants import fold_constants
 from edgeonnx.optimize.passes.fold_pads import fold_pads
@@ -18,9 +20,11 @@ from edgeonnx.optimize.passes.fuse_gelu import fuse_gelu
 from edgeonnx.optimize.passes.fuse_layernorm import fuse_layernorm
 from edgeonnx.optimize.passes.inline_functions import inline_functions
 from edgeonnx.optimize.passes.lift_constants import lift_constants
+from edgeonnx.optimize.passes.lower_opset import lower_opset
 from edgeonnx.optimize.passes.matmul_add_to_gemm import matmul_add_to_gemm
 from edgeonnx.optimize.passes.remove_dead import remove_dead
 from edgeonnx.optimize.passes.remove_identities import remove_identities
+from edgeonnx.optimize.passes.shape_constants import shape_constants
 from edgeonnx.weights import inferred
 
 Pass = Callable[[Model], tuple[Model, int]]
@@ -34,11 +38,13 @@ class Wish:
 
     Attributes:
         opset: the highest operator set that it may use; None: its own.
-        fixed: sizes of free dimensions, by the dimension's name or as `INPUT.AXIS`.
+        ir_version: the highest version of the file format; None: its own.
+        fixed: sizes of free dimensions, by the dimension's name or as `INPUT:AXIS`.
         half: compute in float16.
     """
 
     opset: int | None = None
+    ir_version: int | None = None
     fixed: Mapping[str, int] = field(default_factory=dict)
     half: bool = False
 
@@ -119,7 +125,9 @@ def run(model: Model, plan: Plan, skip: Collection[str] = ()) -> tuple[Model, tu
                 current = _apply(current, step, changes)
         return current
 
-    current = through(model, plan.first)
+    plain = model.copy()
+    spell_alike(plain.ir)
+    current = asked = through(plain, plan.first)
     for _ in range(_ROUNDS):
         before, shaped = current, with_shapes(current)
         current = through(shaped, plan.together)
@@ -129,7 +137,7 @@ def run(model: Model, plan: Plan, skip: Collection[str] = ()) -> tuple[Model, tu
     current = through(current, plan.last)
     if not any(change.rewrites for change in changes.values()):
         return model, tuple(changes.values())
-    return _without_inferred(current, model), tuple(changes.values())
+    return _as_stated(current, asked), tuple(changes.values())
 
 
 def _apply(model: Model, step: Pass, changes: dict[str, Change]) -> Model:
@@ -156,12 +164,15 @@ def with_shapes(model: Model) -> Model:
     return inferred(copy)
 
 
-def _without_inferred(model: Model, original: Model) -> Model:
-    """The model with shapes of those tensors alone that had one, which keeps its file small."""
-    stated = {v.name for v in _results(original.ir) if v.type is not None and v.shape is not None}
+def _as_stated(model: Model, asked: Model) -> Model:
+    """The model without what was inferred: outputs say what they were asked to, inside others keep what they had."""
+    stated = {value.name for value in _results(asked.ir) if value.type is not None and value.shape is not None}
     for value in _results(model.ir):
-        if value.name not in stated and not value.is_graph_output():
-            value.type = value.shape = None
+        if value.name not in stated:
+            value.type = value.type if value.is_graph_output() else None
+            value.shape = None
+    for made, wanted in zip(model.ir.graph.outputs, asked.ir.graph.outputs, strict=True):
+        made.shape = wanted.shape
     return model
 
 

@@ -18,7 +18,7 @@ def _clear(model: ir.Model) -> int:
     graphs = [*model.graphs()]
     nodes = [node for graph in graphs for node in graph]
     values = [value for graph in graphs for value in (*graph.inputs, *graph.initializers.values())]
-    noted = [*graphs, *nodes, *values, *(value for node in nodes for value in node.outputs)]
+    noted: list[ir.Graph | ir.Node | ir.Value] = [*graphs, *nodes, *values, *(value for node in nodes for value in node.outputs)]
     cleared = 0
     for part in dict.fromkeys(noted):
         if part.metadata_props or part.doc_string:
