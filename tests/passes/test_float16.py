@@ -3,6 +3,7 @@
 import numpy as np
 import onnx_ir as ir
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from edgeonnx.optimize.passes.float16 import beyond_float16, float16, half_nodes
 from edgeonnx.ranges import Ranges
@@ -19,6 +20,12 @@ NET = """(float[N,6,64] x) => (float[N,6,64] y) {
 
 def net():
     return build(NET, g=np.ones(64, np.float32), w=weight(64, 64), v=weight(64, 64, seed=2))
+
+
+def in_halves(model, x):
+    """The output, computed in float16 where the model says so: onnxruntime's CPU provider takes float32 for it."""
+    with np.errstate(all="ignore"):
+        return ReferenceEvaluator(model.to_proto()).run(None, {"x": x})[0]
 
 
 @pytest.mark.parametrize("keep_io", [True, False])
@@ -55,18 +62,18 @@ def test_a_weight_that_float16_lacks():
     (name,) = half_nodes(made)
     assert [node.op_type for node in made.ir.graph if node.name == name] == ["Add"]
     x = np.ones((2, 4), np.float32)
-    np.testing.assert_allclose(run(made, {"x": x})["y"], run(model, {"x": x})["y"], rtol=2e-3)
+    np.testing.assert_allclose(in_halves(made, x), run(model, {"x": x})["y"], rtol=2e-3)
 
 
 def test_a_number_that_was_seen():
     """The product overflows in float16; nothing in the file says so, samples do."""
     model = build("(float[N,4] x) => (float[N,4] y) { h = Mul(x, x) r = Sqrt(h) y = Neg(r) }")
     x = np.full((1, 4), 1000, np.float32)
-    assert np.isinf(run(float16(model)[0], {"x": x}, optimize=False)["y"]).all()
+    assert np.isinf(in_halves(float16(model)[0], x)).all()
     ranges = Ranges({"x": (-1000, 1000), "h": (0, 1e6), "r": (0, 1000), "y": (-1000, 0)}, 1)
     made, count = float16(model, ranges=ranges)
     assert count == 1
-    np.testing.assert_allclose(run(made, {"x": x})["y"], -x, rtol=2e-3)
+    np.testing.assert_allclose(in_halves(made, x), -x, rtol=2e-3)
     assert set(beyond_float16(model, ranges).values()) == {"h"}
 
 

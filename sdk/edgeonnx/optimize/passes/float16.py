@@ -49,6 +49,7 @@ def float16(
     proto = _converted(Model(copy.ir), keep_io, list(keep_operators), sorted(beyond_float16(Model(copy.ir), ranges)))
     proto.producer_name, proto.producer_version = copy.ir.producer_name or "", copy.ir.producer_version or ""
     made = Model.from_proto(proto)
+    _join_casts(made.ir.graph)
     done = len(half_nodes(made))
     return (made, done) if done else (model, 0)
 
@@ -100,6 +101,21 @@ def _converted(model: Model, keep_io: bool, operators: list[str], nodes: list[st
             f"float16 conversion failed: {first_line(error)}; name the operator in keep_operators"
         ) from error
     return made
+
+
+def _join_casts(graph: ir.Graph) -> None:
+    """Hand float32 from node to node as it is where the converter takes it through float16: there it may overflow."""
+    for node in list(graph):
+        narrow = node.inputs[0].producer() if node.op_type == "Cast" and node.inputs[0] is not None else None
+        wide = narrow.inputs[0] if narrow is not None and narrow.op_type == "Cast" else None
+        if wide is None or node.outputs[0].is_graph_output() or narrow is None:
+            continue
+        to = [cast.attributes.get_int("to", 0) for cast in (narrow, node)]
+        if to == [ir.DataType.FLOAT16, ir.DataType.FLOAT] and wide.dtype == ir.DataType.FLOAT:
+            node.outputs[0].replace_all_uses_with(wide)
+            graph.remove(node, safe=True)
+            if not narrow.outputs[0].uses():
+                graph.remove(narrow, safe=True)
 
 
 def _is_half(node: ir.Node) -> bool:
