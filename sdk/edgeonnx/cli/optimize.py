@@ -28,7 +28,7 @@ def _sizes(_context: click.Context, _option: click.Parameter, given: tuple[str, 
     multiple=True,
     callback=_sizes,
     metavar="NAME=SIZE",
-    help="Make a free dimension a number; NAME is the dimension's name, or INPUT.AXIS. Repeatable.",
+    help="Make a free dimension a number; NAME is the dimension's name, or INPUT:AXIS. Repeatable.",
 )
 @click.option("--float16", is_flag=True, help="Compute in float16.")
 @click.option("--opset", type=click.IntRange(min=1), help="Highest operator set that the result may use.")

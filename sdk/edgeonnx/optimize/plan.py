@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 import onnx_ir as ir
 
@@ -12,6 +13,7 @@ from edgeonnx.optimize.passes.cancel_pairs import cancel_pairs
 from edgeonnx.optimize.passes.clear_notes import clear_notes
 from edgeonnx.optimize.passes.deduplicate import deduplicate
 from edgeonnx.optimize.passes.fix_dims import fix_dims
+from edgeonnx.optimize.passes.float16 import float16
 from edgeonnx.optimize.passes.fold_affine import fold_affine
 from edgeonnx.optimize.passes.fold_constants import fold_constants
 from edgeonnx.optimize.passes.fold_pads import fold_pads
@@ -22,6 +24,7 @@ from edgeonnx.optimize.passes.inline_functions import inline_functions
 from edgeonnx.optimize.passes.lift_constants import lift_constants
 from edgeonnx.optimize.passes.lower_opset import lower_opset
 from edgeonnx.optimize.passes.matmul_add_to_gemm import matmul_add_to_gemm
+from edgeonnx.optimize.passes.onnxruntime_offline import onnxruntime_offline
 from edgeonnx.optimize.passes.remove_dead import remove_dead
 from edgeonnx.optimize.passes.remove_identities import remove_identities
 from edgeonnx.optimize.passes.shape_constants import shape_constants
@@ -41,12 +44,14 @@ class Wish:
         ir_version: the highest version of the file format; None: its own.
         fixed: sizes of free dimensions, by the dimension's name or as `INPUT:AXIS`.
         half: compute in float16.
+        offline: have onnxruntime optimize it too, for `arm` or `x86`: its own operators tie the file to it; None: no.
     """
 
     opset: int | None = None
     ir_version: int | None = None
     fixed: Mapping[str, int] = field(default_factory=dict)
     half: bool = False
+    offline: Literal["arm", "x86"] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,9 +91,12 @@ class Change:
 
 def plan_for(wish: Wish) -> Plan:
     """The passes that bring a model to what is wished."""
+    lower = partial(lower_opset, opset=wish.opset, ir_version=wish.ir_version)
+    offline = partial(onnxruntime_offline, arm=wish.offline == "arm")
     return Plan(
-        first=(inline_functions, lift_constants, clear_notes),
+        first=(inline_functions, lift_constants, clear_notes, partial(fix_dims, sizes=wish.fixed)),
         together=(
+            shape_constants,
             fold_constants,
             remove_identities,
             cancel_pairs,
@@ -101,6 +109,7 @@ def plan_for(wish: Wish) -> Plan:
             deduplicate,
             remove_dead,
         ),
+        last=(*([float16] if wish.half else []), lower, *([offline] if wish.offline else [])),
     )
 
 

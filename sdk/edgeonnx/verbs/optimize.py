@@ -74,7 +74,7 @@ def optimize(
         target: name or path of a profile, for what its onnxruntime and providers take; None: whatever the model
             asks for now.
         opset: the highest operator set that the result may use; None: the target's highest, else the model's own.
-        fix_dims: sizes of free dimensions, by the dimension's name or as `INPUT.AXIS`.
+        fix_dims: sizes of free dimensions, by the dimension's name or as `INPUT:AXIS`.
         float16: compute in float16.
         skip: names of passes to leave out.
         data: what to compare outputs on: see `edgeonnx.calibration.samples`; None: noise.
@@ -103,8 +103,8 @@ def optimize(
 
 
 def _wish(target: Target | None, opset: int | None, fixed: Mapping[str, int], half: bool) -> Wish:
-    highest = target.caps.opset if target else None
-    return Wish(opset=highest if opset is None else opset, fixed=fixed, half=half)
+    highest, newest = (target.caps.opset, target.caps.ir_version) if target else (None, None)
+    return Wish(opset=highest if opset is None else opset, ir_version=newest, fixed=fixed, half=half)
 
 
 def _check_names(skip: Collection[str], plan: Plan) -> None:
