@@ -17,9 +17,11 @@ from edgeonnx.optimize.passes.float16 import float16
 from edgeonnx.optimize.passes.fold_affine import fold_affine
 from edgeonnx.optimize.passes.fold_constants import fold_constants
 from edgeonnx.optimize.passes.fold_pads import fold_pads
-from edgeonnx.optimize.passes.fuse_activations import fuse_activations
 from edgeonnx.optimize.passes.fuse_gelu import fuse_gelu
+from edgeonnx.optimize.passes.fuse_hardsigmoid import fuse_hardsigmoid
+from edgeonnx.optimize.passes.fuse_hardswish import fuse_hardswish
 from edgeonnx.optimize.passes.fuse_layernorm import fuse_layernorm
+from edgeonnx.optimize.passes.fuse_rmsnorm import fuse_rmsnorm
 from edgeonnx.optimize.passes.inline_functions import inline_functions
 from edgeonnx.optimize.passes.lift_constants import lift_constants
 from edgeonnx.optimize.passes.lower_opset import lower_opset
@@ -44,6 +46,7 @@ class Wish:
         ir_version: the highest version of the file format; None: its own.
         fixed: sizes of free dimensions, by the dimension's name or as `INPUT:AXIS`.
         half: compute in float16.
+        operators: that the provider takes, so that none are put in which it leaves to the CPU; None: any.
         offline: have onnxruntime optimize it too, for `arm` or `x86`: its own operators tie the file to it; None: no.
     """
 
@@ -52,6 +55,7 @@ class Wish:
     fixed: Mapping[str, int] = field(default_factory=dict)
     half: bool = False
     offline: Literal["arm", "x86"] | None = None
+    operators: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,15 +106,25 @@ def plan_for(wish: Wish) -> Plan:
             cancel_pairs,
             fold_pads,
             fold_affine,
-            partial(fuse_layernorm, opset=wish.opset),
-            partial(fuse_gelu, opset=wish.opset),
-            partial(fuse_activations, opset=wish.opset),
-            matmul_add_to_gemm,
+            *_fusions(wish),
             deduplicate,
             remove_dead,
         ),
         last=(*([float16] if wish.half else []), lower, *([offline] if wish.offline else [])),
     )
+
+
+def _fusions(wish: Wish) -> list[Pass]:
+    """Passes that put an operator in the place of several, where it is taken: larger ones first."""
+    passes: dict[str, Pass] = {
+        "LayerNormalization": partial(fuse_layernorm, opset=wish.opset),
+        "RMSNormalization": partial(fuse_rmsnorm, opset=wish.opset),
+        "Gelu": partial(fuse_gelu, opset=wish.opset),
+        "HardSwish": partial(fuse_hardswish, opset=wish.opset),
+        "HardSigmoid": fuse_hardsigmoid,
+        "Gemm": matmul_add_to_gemm,
+    }
+    return [step for operator, step in passes.items() if wish.operators is None or operator in wish.operators]
 
 
 def name_of(step: Pass) -> str:

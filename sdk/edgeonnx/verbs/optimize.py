@@ -11,6 +11,7 @@ from edgeonnx.files import check_writable
 from edgeonnx.model import Model
 from edgeonnx.optimize.plan import Change, Plan, Wish, count_nodes, plan_for, run
 from edgeonnx.targets import Target, load_target, runs_here
+from edgeonnx.targets.operators import table_of
 from edgeonnx.verbs.data import as_model
 from edgeonnx.verbs.measure import time_here
 from edgeonnx.verbs.provider import CPU
@@ -19,6 +20,7 @@ from edgeonnx.verbs.same import Difference, Feeds, difference, samples_for
 # Of an output's largest magnitude: what a sum in another order may differ by, in float32 and in float16.
 _TOLERANCE = 1e-5
 _HALF_TOLERANCE = 2e-2
+_ARM = {"aarch64", "arm64", "armv7l"}
 # What two runs of one model differ by on a busy machine.
 _NOISE = 0.03
 
@@ -103,8 +105,23 @@ def optimize(
 
 
 def _wish(target: Target | None, opset: int | None, fixed: Mapping[str, int], half: bool) -> Wish:
-    highest, newest = (target.caps.opset, target.caps.ir_version) if target else (None, None)
-    return Wish(opset=highest if opset is None else opset, ir_version=newest, fixed=fixed, half=half)
+    if target is None:
+        return Wish(opset=opset, fixed=fixed, half=half)
+    table = table_of(target.providers[0])
+    arm = target.platform.machine in _ARM
+    return Wish(
+        opset=target.caps.opset if opset is None else opset,
+        ir_version=target.caps.ir_version,
+        fixed=fixed,
+        half=half,
+        offline=None if _foreign(target) else "arm" if arm else "x86",
+        operators=frozenset(table.operators) if table is not None else None,
+    )
+
+
+def _foreign(target: Target) -> bool:
+    """Whether the graph is another provider's than the CPU's, which knows neither onnxruntime's own operators."""
+    return target.providers[0].name != CPU or "com.microsoft" not in target.requires.domains
 
 
 def _check_names(skip: Collection[str], plan: Plan) -> None:

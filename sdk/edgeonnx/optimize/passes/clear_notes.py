@@ -18,11 +18,10 @@ def _clear(model: ir.Model) -> int:
     graphs = [*model.graphs()]
     nodes = [node for graph in graphs for node in graph]
     values = [value for graph in graphs for value in (*graph.inputs, *graph.initializers.values())]
-    noted: list[ir.Graph | ir.Node | ir.Value] = [*graphs, *nodes, *values, *(value for node in nodes for value in node.outputs)]
-    cleared = 0
-    for part in dict.fromkeys(noted):
-        if part.metadata_props or part.doc_string:
-            part.metadata_props.clear()
-            part.doc_string = None
-            cleared += 1
-    return cleared
+    results = [value for node in nodes for value in node.outputs]
+    parts: list[ir.Graph | ir.Node | ir.Value] = [*graphs, *nodes, *values, *results]
+    noted = [part for part in dict.fromkeys(parts) if part.metadata_props or part.doc_string]
+    for part in noted:
+        part.metadata_props.clear()
+        part.doc_string = None
+    return len(noted)

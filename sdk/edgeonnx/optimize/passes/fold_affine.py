@@ -135,7 +135,8 @@ def _set(layer: Layer, weight: np.ndarray | None, bias: np.ndarray) -> bool:
     """Give a layer a new weight and bias, in float64; False where it can't have them."""
     node, kind = layer.node, layer.weight.dtype
     old = node.inputs[1]
-    made = [array.astype(kind) for array in (weight, bias) if array is not None]
+    with np.errstate(over="ignore"):
+        made = [array.astype(kind) for array in (weight, bias) if array is not None]
     if old is None or node.graph is None or not all(np.isfinite(array).all() for array in made):
         return False
     if weight is not None:
