@@ -6,7 +6,7 @@ import pytest
 from edgeonnx.errors import ModelError
 from edgeonnx.model import Model
 from edgeonnx.optimize.passes.float16 import float16
-from edgeonnx.optimize.passes.onnxruntime_offline import onnxruntime_offline
+from edgeonnx.optimize.passes.onnxruntime_offline import onnxruntime_offline, optimized_offline
 from tests.unit.models import build, convnet, noise, operators, run, weight
 
 
@@ -29,6 +29,8 @@ def test_nothing_to_do():
     assert onnxruntime_offline(model, arm=False) == (model, 0)
 
 
-def test_float16_is_told():
+def test_float16_is_left_and_told():
+    model, _ = float16(Model.from_proto(convnet()))
+    assert onnxruntime_offline(model, arm=False) == (model, 0)
     with pytest.raises(ModelError, match="float16"):
-        onnxruntime_offline(float16(Model.from_proto(convnet()))[0], arm=False)
+        optimized_offline(model, arm=False)

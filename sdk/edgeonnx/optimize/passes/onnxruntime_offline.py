@@ -28,17 +28,30 @@ _CONVOLUTIONS = {"Conv", "FusedConv", "QLinearConv", "ConvInteger", "NhwcFusedCo
 
 
 def onnxruntime_offline(model: Model, arm: bool) -> tuple[Model, int]:
-    """The optimized graph, of the same inputs and outputs.
+    """The optimized graph, where it would serve a device.
 
     Args:
         model: as it would be shipped.
         arm: whether the device is an Arm CPU.
 
     Returns:
-        The new model and how many nodes and weights are new or gone; the model itself and 0 if none is.
+        The new model and how many nodes and weights are new or gone; the model itself and 0 if none is, or if it would
+        not serve.
+    """
+    try:
+        made = optimized_offline(model, arm)
+    except ModelError:
+        return model, 0
+    before, after = _parts(model), _parts(made)
+    changed = (after - before).total() + (before - after).total()
+    return (made, changed) if changed else (model, 0)
+
+
+def optimized_offline(model: Model, arm: bool) -> Model:
+    """As `onnxruntime_offline`, but says why it would not serve.
 
     Raises:
-        ModelError: it would not serve a device, and why.
+        ModelError: why.
     """
     if has_halves(model):
         raise ModelError("float16, which some CPUs have kernels for and others compute in float32")
@@ -56,9 +69,7 @@ def onnxruntime_offline(model: Model, arm: bool) -> tuple[Model, int]:
         raise ModelError("onnxruntime changes the inputs' or outputs' types")
     if made.weight_bytes > model.weight_bytes * _GROWTH + _SPARE:
         raise ModelError(f"constants, once folded, take {made.weight_bytes} bytes in place of {model.weight_bytes}")
-    before, after = _parts(model), _parts(made)
-    changed = (after - before).total() + (before - after).total()
-    return (Model(made.ir), changed) if changed else (model, 0)
+    return Model(made.ir)
 
 
 def _parts(model: Model) -> Counter[str]:
