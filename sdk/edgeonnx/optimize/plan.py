@@ -17,6 +17,7 @@ from edgeonnx.optimize.passes.float16 import float16
 from edgeonnx.optimize.passes.fold_affine import fold_affine
 from edgeonnx.optimize.passes.fold_constants import fold_constants
 from edgeonnx.optimize.passes.fold_pads import fold_pads
+from edgeonnx.optimize.passes.fuse_attention import fuse_attention
 from edgeonnx.optimize.passes.fuse_gelu import fuse_gelu
 from edgeonnx.optimize.passes.fuse_hardsigmoid import fuse_hardsigmoid
 from edgeonnx.optimize.passes.fuse_hardswish import fuse_hardswish
@@ -117,6 +118,7 @@ def plan_for(wish: Wish) -> Plan:
 def _fusions(wish: Wish) -> list[Pass]:
     """Passes that put an operator in the place of several, where it is taken: larger ones first."""
     passes: dict[str, Pass] = {
+        "Attention": partial(fuse_attention, opset=wish.opset),
         "LayerNormalization": partial(fuse_layernorm, opset=wish.opset),
         "RMSNormalization": partial(fuse_rmsnorm, opset=wish.opset),
         "Gelu": partial(fuse_gelu, opset=wish.opset),

@@ -15,8 +15,8 @@ from edgeonnx.verbs.noise import noise
 
 Feeds = Mapping[str, np.ndarray]
 _SAMPLES = 4
-# Sizes that free dimensions are tried with: broadcasting hides much at 1.
-_FREE = (3, 1)
+# Sizes that free dimensions are tried with, in turn: those that are alike, and 1, hide what is mixed up.
+_FREE = ((2, 3, 5, 7), (3,), (1,))
 _RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 
 
@@ -51,9 +51,8 @@ def samples_for(model: Model, asked: Model, data: Data | None) -> list[Feeds]:
     if data is not None:
         return list(islice(open_samples(data, asked.inputs).feeds(), _SAMPLES))
     session, found, failure = model.session(), [], None
-    sizes = _FREE if any(not tensor.fixed for tensor in asked.inputs) else _FREE[-1:]
-    for size in sizes:
-        for feeds in noise(model, [_sized(tensor, size) for tensor in asked.inputs], {}, _SAMPLES // 2):
+    for sizes in _FREE if any(not tensor.fixed for tensor in asked.inputs) else _FREE[-1:]:
+        for feeds in noise(model, _sized(asked.inputs, sizes), {}, _SAMPLES // 2):
             try:
                 session.run(None, dict(feeds))
                 found.append(feeds)
@@ -65,11 +64,17 @@ def samples_for(model: Model, asked: Model, data: Data | None) -> list[Feeds]:
     return found
 
 
-def _sized(tensor: TensorSpec, size: int) -> TensorSpec:
-    shape = tensor.shape
-    if shape is None or tensor.dtype == "uint8":  # pictures, whose free sizes `noise` knows
-        return tensor
-    return replace(tensor, shape=tuple(each if isinstance(each, int) else size for each in shape))
+def _sized(inputs: Sequence[TensorSpec], sizes: Sequence[int]) -> list[TensorSpec]:
+    """Inputs with sizes for their free dimensions, one a name, again from the start where names are more."""
+    names = dict.fromkeys(size for tensor in inputs for size in tensor.shape or () if not isinstance(size, int))
+    chosen = {name: sizes[place % len(sizes)] for place, name in enumerate(names)}
+    return [
+        # pictures as bytes have sizes that `noise` knows
+        tensor
+        if tensor.shape is None or tensor.dtype == "uint8"
+        else replace(tensor, shape=tuple(size if isinstance(size, int) else chosen[size] for size in tensor.shape))
+        for tensor in inputs
+    ]
 
 
 def difference(one: Model, other: Model, samples: Iterable[Feeds]) -> Difference:
