@@ -111,7 +111,9 @@ class Model:
         """
         if self.weight_bytes > _INLINE_LIMIT and not any_size:
             raise ModelError(f"the weights are {self.weight_bytes:,} bytes; this step takes less than 2 GiB")
-        return ir.to_proto(inside(self.ir.clone()))
+        proto = ir.to_proto(inside(self.ir.clone()))
+        _unstate_weights(proto.graph)
+        return proto
 
     def copy(self) -> Model:
         """A copy to edit, which is no longer what stands in the file; weights are shared, the graph is not."""
@@ -231,6 +233,14 @@ def session_options(threads: int = 1, optimize: bool = True) -> ort.SessionOptio
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options
+
+
+def _unstate_weights(graph: onnx.GraphProto) -> None:
+    """Take out what onnx-ir states of weights' types and shapes, which are written in the weights themselves."""
+    weights = {tensor.name for tensor in graph.initializer}
+    others = [value for value in graph.value_info if value.name not in weights]
+    del graph.value_info[:]
+    graph.value_info.extend(others)
 
 
 def first_line(error: BaseException) -> str:
