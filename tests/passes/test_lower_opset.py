@@ -127,7 +127,8 @@ FORMS = {
     "a branch": (
         X,
         """b = Constant<value = bool {1}>() y = If (b) <
-            then_branch = t () => (float[2,8,6] u) { u = Gelu(x) }, else_branch = e () => (float[2,8,6] v) { v = Mish(x) }
+            then_branch = t () => (float[2,8,6] u) { u = Gelu(x) },
+            else_branch = e () => (float[2,8,6] v) { v = Mish(x) }
         >""",
         20,
         13,
