@@ -75,7 +75,7 @@ def command(
 
 def _draw(result: object) -> None:
     assert isinstance(result, OptimizeResult)
-    for problem in result.problems:
+    for problem in (*result.notes, *result.problems):
         click.echo(f"Warning: {problem}", err=True)
     table(("pass", "rewrites", "nodes"), (_row(c.name, c.rewrites, c.nodes) for c in result.changes))
     click.echo()

@@ -11,6 +11,7 @@ from edgeonnx.files import check_writable
 from edgeonnx.model import Model
 from edgeonnx.optimize.plan import Change, Plan, Wish, count_nodes, plan_for, run
 from edgeonnx.targets import Target, load_target, runs_here
+from edgeonnx.targets.contrib import MICROSOFT
 from edgeonnx.targets.operators import table_of
 from edgeonnx.verbs.data import as_model
 from edgeonnx.verbs.measure import time_here
@@ -37,8 +38,10 @@ class OptimizeResult:
         nodes_before, nodes: of the model as given and of the optimized one, subgraphs included.
         bytes_before, bytes: their sizes.
         difference: of their outputs.
+        differs: whether that is more than may be.
         speed: the given model against the optimized one on this machine, one thread; None if it was not measured.
         speed_note: where speed was measured, or why it was not.
+        notes: what to know before it goes on from here.
         problems: why it may not be used; empty if it may.
     """
 
@@ -51,8 +54,10 @@ class OptimizeResult:
     bytes_before: int
     bytes: int
     difference: Difference
+    differs: bool
     speed: Paired | None
     speed_note: str
+    notes: tuple[str, ...]
     problems: tuple[str, ...]
 
 
@@ -95,11 +100,15 @@ def optimize(
     wish = _wish(profile, opset, fix_dims or {}, float16)
     plan = plan_for(wish)
     _check_names(skip, plan)
-    result = _measured(source, profile, wish, plan, skip, data)
+    tolerance = _HALF_TOLERANCE if wish.half else _TOLERANCE
+    try:
+        result = _measured(_Attempt(source, plan, frozenset(skip), tolerance), profile, data)
+    except ModelError as error:
+        raise ModelError(f"{error}{_where(source, str(error))}") from error
     if result.problems and not force:
         result = _write(result, None if output is None else output.with_suffix(".rejected.onnx"))
         kept = f"; what was made is in {result.output}, take it with --force" if result.output else ""
-        kind = BudgetError if result.difference.relative <= _tolerance(wish) else DifferenceError
+        kind = DifferenceError if result.differs else BudgetError
         raise kind(f"{'; '.join(result.problems)}{kept}", result)
     return _write(result, output)
 
@@ -120,8 +129,8 @@ def _wish(target: Target | None, opset: int | None, fixed: Mapping[str, int], ha
 
 
 def _foreign(target: Target) -> bool:
-    """Whether the graph is another provider's than the CPU's, which knows neither onnxruntime's own operators."""
-    return target.providers[0].name != CPU or "com.microsoft" not in target.requires.domains
+    """Whether another provider than the CPU's has the graph, or one without onnxruntime's own operators."""
+    return target.providers[0].name != CPU or MICROSOFT not in target.requires.domains
 
 
 def _check_names(skip: Collection[str], plan: Plan) -> None:
@@ -130,15 +139,23 @@ def _check_names(skip: Collection[str], plan: Plan) -> None:
         raise ModelError(f"pass {unknown[0]!r}: expected one of {', '.join(plan.names)}; correct --skip")
 
 
-def _measured(
-    source: Model, target: Target | None, wish: Wish, plan: Plan, skip: Collection[str], data: Data | None
-) -> OptimizeResult:
-    made, changes = run(source, plan, skip)
+@dataclass(frozen=True)
+class _Attempt:
+    """What is done with a model, and how near its outputs are to stay: a share of their largest magnitude."""
+
+    source: Model
+    plan: Plan
+    skip: frozenset[str]
+    tolerance: float
+
+
+def _measured(attempt: _Attempt, target: Target | None, data: Data | None) -> OptimizeResult:
+    source = attempt.source
+    made, changes = run(source, attempt.plan, attempt.skip)
     samples = samples_for(source, made, data)
     far = difference(source, made, samples)
-    problems = []
-    if far.relative > _tolerance(wish):
-        problems.append(_blame(source, wish, plan, skip, samples, far, changes))
+    differs = far.relative > attempt.tolerance
+    problems = [_blame(attempt, samples, far, changes)] if differs else []
     speed, note = _speed(source, made, target, samples[0])
     if speed is not None and speed.high < 1 - _NOISE:
         problems.append(f"speed: expected at least 1.00x of the given model on this machine, got {speed.ratio:.2f}x")
@@ -152,32 +169,41 @@ def _measured(
         bytes_before=source.file_bytes,
         bytes=made.file_bytes,
         difference=far,
+        differs=differs,
         speed=speed,
         speed_note=note,
+        notes=_notes(source, made),
         problems=tuple(problems),
     )
 
 
-def _tolerance(wish: Wish) -> float:
-    return _HALF_TOLERANCE if wish.half else _TOLERANCE
+def _notes(source: Model, made: Model) -> tuple[str, ...]:
+    """Whether the result has become onnxruntime's own."""
+    before, after = (any(node.domain == MICROSOFT for node in m.ir.graph.all_nodes()) for m in (source, made))
+    if before or not after:
+        return ()
+    return (
+        "it has operators of onnxruntime's own, which other runtimes lack and quantize leaves in float: "
+        "quantize first, or leave them out with --skip onnxruntime_offline",
+    )
 
 
-def _blame(
-    source: Model,
-    wish: Wish,
-    plan: Plan,
-    skip: Collection[str],
-    samples: list[Feeds],
-    far: Difference,
-    changes: tuple[Change, ...],
-) -> str:
+def _blame(attempt: _Attempt, samples: list[Feeds], far: Difference, changes: tuple[Change, ...]) -> str:
     """What differs by how much, and the pass without which it would not."""
-    told = f"output {far.output}: expected within {_tolerance(wish):.0e} of the given model's, got {far.relative:.1e}"
+    expected = f"expected within {attempt.tolerance:.0e} of the given model's"
+    told = f"output {far.output}: {expected}, got {far.relative:.1e}"
     for change in (change for change in changes if change.rewrites):
-        without, _ = run(source, plan, {*skip, change.name})
-        if difference(source, without, samples).relative <= _tolerance(wish):
-            return f"{told}; leave the pass out that does it with --skip {change.name}, and report it"
+        without, _ = run(attempt.source, attempt.plan, attempt.skip | {change.name})
+        if difference(attempt.source, without, samples).relative <= attempt.tolerance:
+            return f"{told}; leave the pass out that does it, with --skip {change.name}"
     return f"{told}; give --data that the model knows, to see whether it differs there too"
+
+
+def _where(model: Model, message: str) -> str:
+    """The nodes of an operator that onnxruntime says it does not know."""
+    unknown = [node for node in model.ir.graph.all_nodes() if f"{node.domain}:{node.op_type}(" in message]
+    named = [f"node {node.name}" if node.name else f"the node of {node.outputs[0].name}" for node in unknown]
+    return f"; it is {', '.join(named[:3])}{' and more' if len(named) > 3 else ''}" if named else ""
 
 
 def _speed(source: Model, made: Model, target: Target | None, feeds: Feeds) -> tuple[Paired | None, str]:
