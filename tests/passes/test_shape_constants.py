@@ -67,6 +67,7 @@ def test_names_of_dimensions_are_not_believed():
         ("(float[N,3,4] x) => (int64[2] y) { s = Shape<start = 1>(x) y = Identity(s) }", ["Identity"]),
         ("(float[N,3,4] x) => (int64[1] y) { s = Shape<start = -1>(x) y = Neg(s) }", ["Neg"]),
         ("(float[2,3,4] x) => (int64 y) { s = Size(x) y = Neg(s) }", ["Neg"]),
+        ("(float[2,3,4] x) => (int32[3] y) { s = Shape(x) c = Cast<to = 6>(s) y = Neg(c) }", ["Neg"]),
         (
             """(float[N,3,4] x) => (int64[2] y) {
                 s = Shape(x) a = Constant<value_ints = [1]>() b = Constant<value_ints = [3]>()

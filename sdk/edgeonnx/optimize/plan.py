@@ -31,6 +31,7 @@ from edgeonnx.optimize.passes.onnxruntime_offline import onnxruntime_offline
 from edgeonnx.optimize.passes.remove_dead import remove_dead
 from edgeonnx.optimize.passes.remove_identities import remove_identities
 from edgeonnx.optimize.passes.shape_constants import shape_constants
+from edgeonnx.ranges import Ranges
 from edgeonnx.weights import inferred
 
 Pass = Callable[[Model], tuple[Model, int]]
@@ -47,6 +48,7 @@ class Wish:
         ir_version: the highest version of the file format; None: its own.
         fixed: sizes of free dimensions, by the dimension's name or as `INPUT:AXIS`.
         half: compute in float16.
+        ranges: of activations, for float16: what goes beyond its range stays in float32; None: not known.
         operators: that the provider takes, so that none are put in which it leaves to the CPU; None: any.
         offline: have onnxruntime optimize it too, for `arm` or `x86`: its own operators tie the file to it; None: no.
     """
@@ -55,6 +57,7 @@ class Wish:
     ir_version: int | None = None
     fixed: Mapping[str, int] = field(default_factory=dict)
     half: bool = False
+    ranges: Ranges | None = None
     offline: Literal["arm", "x86"] | None = None
     operators: frozenset[str] | None = None
 
@@ -96,6 +99,7 @@ class Change:
 
 def plan_for(wish: Wish) -> Plan:
     """The passes that bring a model to what is wished."""
+    half = partial(float16, ranges=wish.ranges)
     lower = partial(lower_opset, opset=wish.opset, ir_version=wish.ir_version)
     offline = partial(onnxruntime_offline, arm=wish.offline == "arm")
     return Plan(
@@ -111,7 +115,11 @@ def plan_for(wish: Wish) -> Plan:
             deduplicate,
             remove_dead,
         ),
-        last=(*([float16] if wish.half else []), lower, *([offline] if wish.offline else [])),
+        last=(
+            *([half] if wish.half else []),
+            lower,
+            *([offline] if wish.offline else []),
+        ),
     )
 
 

@@ -46,7 +46,8 @@ def float16(
     """
     copy = model.copy()
     NameFixPass()(copy.ir)  # the converter knows nodes by name
-    proto = _converted(Model(copy.ir), keep_io, list(keep_operators), sorted(beyond_float16(Model(copy.ir), ranges)))
+    wide = {node.name or "" for node in beyond_float16(Model(copy.ir), ranges)}
+    proto = _converted(Model(copy.ir), keep_io, list(keep_operators), sorted(wide))
     proto.producer_name, proto.producer_version = copy.ir.producer_name or "", copy.ir.producer_version or ""
     made = Model.from_proto(proto)
     _join_casts(made.ir.graph)
@@ -59,18 +60,18 @@ def half_nodes(model: Model) -> tuple[str, ...]:
     return tuple(node.name or "" for node in model.ir.graph if node.op_type != "Cast" and _is_half(node))
 
 
-def beyond_float16(model: Model, ranges: Ranges | None = None) -> dict[str, str]:
-    """Nodes that meet a number which float16 does not have, by name, with the tensor that holds it.
+def beyond_float16(model: Model, ranges: Ranges | None = None) -> dict[ir.Node, str]:
+    """Nodes that meet a number which float16 does not have, with the tensor that holds it.
 
     Infinity is a number of float16's.
     """
     seen = ranges.by_tensor if ranges else {}
     wide = {name for name, limits in seen.items() if _beyond(np.array(limits))}
-    found: dict[str, str] = {}
+    found: dict[ir.Node, str] = {}
     for node in model.ir.graph.all_nodes():
         for value in (*node.inputs, *node.outputs):
             if value is not None and (value.name in wide or _wide_weight(value)):
-                found[node.name or ""] = value.name or ""
+                found[node] = value.name or ""
     return found
 
 

@@ -139,5 +139,5 @@ def _element(wanted: int | str | None, data: int | str | None, result: int | str
 
 
 def _constant(name: str, numbers: np.ndarray, dtype: ir.DataType) -> ir.Value:
-    tensor = ir.tensor(numbers, dtype, name=name)
+    tensor = ir.tensor(numbers.astype(dtype.numpy()), dtype, name=name)
     return ir.Value(name=name, shape=ir.Shape(numbers.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
