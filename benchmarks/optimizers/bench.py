@@ -12,6 +12,10 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
+from edgeonnx.model import Model
+
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "benchmarks" / "peers"))  # one of its models is used here
 
@@ -73,6 +77,8 @@ def compared(name: str, tools: list[Tool], options: argparse.Namespace) -> dict:
     folder.mkdir(parents=True)
     original = folder / "model.onnx"
     case.make(original, options.packages)
+    for number, feeds in enumerate(case.feeds(Model.load(original))):
+        np.savez(folder / f"feeds-{number}.npz", **feeds)
     made, rows = {}, []
     for tool in tools:
         output = folder / f"{tool.name.replace(' ', '-')}.onnx"

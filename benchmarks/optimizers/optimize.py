@@ -1,6 +1,7 @@
 """One tool on one model, with its defaults: `python optimize.py TOOL MODEL OUTPUT`. In an environment of its own."""
 
 import sys
+from pathlib import Path
 
 
 def onnxslim(model: str, output: str) -> None:
@@ -36,9 +37,13 @@ def onnxruntime(model: str, output: str, level: str) -> None:
 
 
 def edgeonnx(model: str, output: str, target: str | None = None) -> None:
+    import numpy as np
+
     import edgeonnx
 
-    edgeonnx.optimize(model, output=output, target=target)
+    # It compares outputs on samples; of its own it would make noise, which some models do not run on.
+    samples = [dict(np.load(path)) for path in sorted(Path(model).parent.glob("feeds-*.npz"))]
+    edgeonnx.optimize(model, output=output, target=target, data=samples)
 
 
 TOOLS = {
