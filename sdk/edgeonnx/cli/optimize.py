@@ -81,7 +81,7 @@ def _draw(result: object) -> None:
     click.echo()
     speed = f"{result.speed.ratio:.2f}x, {result.speed_note}" if result.speed else result.speed_note
     far = result.difference
-    same = f"within {far.relative:.1e} of the given model's, on {far.samples} samples"
+    same = f"within {far.relative:.1e} of the given model's, {result.tolerance:.0e} allowed, on {far.samples} samples"
     facts(
         (
             ("nodes", f"{result.nodes_before} -> {result.nodes}"),

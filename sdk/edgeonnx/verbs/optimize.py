@@ -14,14 +14,18 @@ from edgeonnx.targets import Target, load_target, runs_here
 from edgeonnx.targets.contrib import MICROSOFT
 from edgeonnx.targets.operators import table_of
 from edgeonnx.verbs.data import as_model
+from edgeonnx.verbs.half_ranges import half_ranges, left_in_float32
 from edgeonnx.verbs.measure import time_here
 from edgeonnx.verbs.provider import CPU
+from edgeonnx.verbs.rounding import rounding
 from edgeonnx.verbs.same import Difference, Feeds, difference, samples_for
 
 # Of an output's largest magnitude: what a sum in another order may differ by, in float32 and in float16.
 _TOLERANCE = 1e-5
 _HALF_TOLERANCE = 2e-2
 _ARM = {"aarch64", "arm64", "armv7l"}
+# Of what the last bit of the given model's weights does to it, which is allowed too; and the most that is.
+_OWN, _MOST = 4, 5e-2
 # What two runs of one model differ by on a busy machine.
 _NOISE = 0.03
 
@@ -38,7 +42,9 @@ class OptimizeResult:
         nodes_before, nodes: of the model as given and of the optimized one, subgraphs included.
         bytes_before, bytes: their sizes.
         difference: of their outputs.
-        differs: whether that is more than may be.
+    tolerance: how far they may be: 1e-5 of the largest magnitude, in float16 2e-2; four times what the last bit
+            of the weights does, where that is more.
+        differs: whether they are further.
         speed: the given model against the optimized one on this machine, one thread; None if it was not measured.
         speed_note: where speed was measured, or why it was not.
         notes: what to know before it goes on from here.
@@ -54,6 +60,7 @@ class OptimizeResult:
     bytes_before: int
     bytes: int
     difference: Difference
+    tolerance: float
     differs: bool
     speed: Paired | None
     speed_note: str
@@ -98,11 +105,15 @@ def optimize(
         check_writable(output, source.path)
     profile = load_target(target) if target else None
     wish = _wish(profile, opset, fix_dims or {}, float16)
+    _check_names(skip, plan_for(wish))
+    if float16 and data is not None:
+        wish = replace(wish, ranges=half_ranges(source, wish, frozenset(skip), data))
     plan = plan_for(wish)
-    _check_names(skip, plan)
     tolerance = _HALF_TOLERANCE if wish.half else _TOLERANCE
     try:
-        result = _measured(_Attempt(source, plan, frozenset(skip), tolerance), profile, data)
+        result = _measured(
+            _Attempt(source, plan, frozenset(skip), tolerance, left_in_float32(source, wish)), profile, data
+        )
     except ModelError as error:
         raise ModelError(f"{error}{_where(source, str(error))}") from error
     if result.problems and not force:
@@ -147,6 +158,7 @@ class _Attempt:
     plan: Plan
     skip: frozenset[str]
     tolerance: float
+    notes: tuple[str, ...] = ()
 
 
 def _measured(attempt: _Attempt, target: Target | None, data: Data | None) -> OptimizeResult:
@@ -154,6 +166,9 @@ def _measured(attempt: _Attempt, target: Target | None, data: Data | None) -> Op
     made, changes = run(source, attempt.plan, attempt.skip)
     samples = samples_for(source, made, data)
     far = difference(source, made, samples)
+    if attempt.tolerance < far.relative <= _MOST:
+        own = min(_OWN * rounding(source, samples), _MOST)
+        attempt = replace(attempt, tolerance=max(attempt.tolerance, own))
     differs = far.relative > attempt.tolerance
     problems = [_blame(attempt, samples, far, changes)] if differs else []
     speed, note = _speed(source, made, target, samples[0])
@@ -169,10 +184,11 @@ def _measured(attempt: _Attempt, target: Target | None, data: Data | None) -> Op
         bytes_before=source.file_bytes,
         bytes=made.file_bytes,
         difference=far,
+        tolerance=attempt.tolerance,
         differs=differs,
         speed=speed,
         speed_note=note,
-        notes=_notes(source, made),
+        notes=(*_notes(source, made), *attempt.notes),
         problems=tuple(problems),
     )
 

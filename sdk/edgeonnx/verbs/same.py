@@ -17,6 +17,8 @@ Feeds = Mapping[str, np.ndarray]
 _SAMPLES = 4
 # Sizes that free dimensions are tried with, in turn: those that are alike, and 1, hide what is mixed up.
 _FREE = ((2, 3, 5, 7), (3,), (1,))
+# Where a model runs on none of these: it is of sound or pictures, and the first name is the batch.
+_LARGE = ((1, 64), (1, 512))
 _RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 
 
@@ -50,31 +52,47 @@ def samples_for(model: Model, asked: Model, data: Data | None) -> list[Feeds]:
     """
     if data is not None:
         return list(islice(open_samples(data, asked.inputs).feeds(), _SAMPLES))
-    session, found, failure = model.session(), [], None
-    for sizes in _FREE if any(not tensor.fixed for tensor in asked.inputs) else _FREE[-1:]:
-        for feeds in noise(model, _sized(asked.inputs, sizes), {}, _SAMPLES // 2):
+    free = any(_free(size) for tensor in asked.inputs for size in tensor.shape or ())
+    found, failure = _tried(model, asked.inputs, _FREE if free else _FREE[-1:])
+    if not found and free:
+        found, failure = _tried(model, asked.inputs, _LARGE)
+    if not found:
+        raise ModelError(f"the model does not run on noise: {failure}; give --data that fits")
+    return found
+
+
+def _tried(model: Model, inputs: Sequence[TensorSpec], choices: Iterable[Sequence[int]]) -> tuple[list[Feeds], str]:
+    """The noise of each choice of sizes that the model runs on, and what was said of the last that it does not."""
+    session, failure = model.session(), ""
+    found: list[Feeds] = []
+    for sizes in choices:
+        for feeds in noise(model, _sized(inputs, sizes), {}, _SAMPLES // 2):
             try:
                 session.run(None, dict(feeds))
                 found.append(feeds)
             except Exception as error:  # onnxruntime's exception types are private and many
-                failure = error
-    if not found:
-        told = explained(failure) if failure else "none was tried"
-        raise ModelError(f"the model does not run on noise: {told}; give --data that fits")
-    return found
+                failure = explained(error)
+    return found, failure
 
 
 def _sized(inputs: Sequence[TensorSpec], sizes: Sequence[int]) -> list[TensorSpec]:
-    """Inputs with sizes for their free dimensions, one a name, again from the start where names are more."""
-    names = dict.fromkeys(size for tensor in inputs for size in tensor.shape or () if not isinstance(size, int))
+    """Inputs with sizes for their free dimensions, one a name, again from the start where names are more.
+
+    A negative number, as some exporters write, names a free dimension too.
+    """
+    names = dict.fromkeys(size for tensor in inputs for size in tensor.shape or () if _free(size))
     chosen = {name: sizes[place % len(sizes)] for place, name in enumerate(names)}
     return [
         # pictures as bytes have sizes that `noise` knows
         tensor
         if tensor.shape is None or tensor.dtype == "uint8"
-        else replace(tensor, shape=tuple(size if isinstance(size, int) else chosen[size] for size in tensor.shape))
+        else replace(tensor, shape=tuple(chosen.get(size, size) for size in tensor.shape))
         for tensor in inputs
     ]
+
+
+def _free(size: int | str | None) -> bool:
+    return not isinstance(size, int) or size < 0
 
 
 def difference(one: Model, other: Model, samples: Iterable[Feeds]) -> Difference:
