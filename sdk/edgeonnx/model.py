@@ -14,6 +14,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from google.protobuf.message import DecodeError
 
+from edgeonnx.dims import open_negative
 from edgeonnx.errors import ModelError
 from edgeonnx.explain import explain
 from edgeonnx.extensions import register_extensions, uses_extensions
@@ -91,6 +92,7 @@ class Model:
             raise ModelError(f"{path} is not a valid ONNX model: {first_line(_root(error))}") from error
         _check_domains(model, path)
         attach(model, path)
+        open_negative(model)
         return cls(model, path, mended=name_apart(model))
 
     @classmethod
@@ -98,6 +100,7 @@ class Model:
         """Wrap a protobuf model, its nodes brought into topological order; its weights must be inside it."""
         model = ir.from_proto(proto)
         model.graph.sort()
+        open_negative(model)
         return cls(model)
 
     def to_proto(self, any_size: bool = False) -> onnx.ModelProto:

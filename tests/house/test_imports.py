@@ -7,7 +7,7 @@ from tests.house.tree import PACKAGE, imports, modules, room, rooms_imported
 
 # What all may use: these know nothing of any stage.
 LEAVES = {
-    *("anatomy", "baseline", "data", "errors", "explain", "extensions", "external", "files", "model"),
+    *("anatomy", "baseline", "data", "dims", "errors", "explain", "extensions", "external", "files", "model"),
     *("names", "quiet", "ranges", "runtime", "schema", "userfile", "versions", "weights"),
 }
 # Where stages meet, and what stands above that.

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edgeonnx.model import Model
 from edgeonnx.optimize.passes.shape_constants import shape_constants
 from tests.unit.models import build, noise, operators, run, weight
 
@@ -123,4 +124,13 @@ def test_what_becomes_constant(text, left):
 )
 def test_what_stays(text):
     model = build(text)
+    assert shape_constants(model) == (model, 0)
+
+
+def test_a_size_below_zero_is_a_free_one():
+    """Some exporters write -1; a Shape of it is not -1."""
+    proto = build("(float[N,3] x) => (int64[2] y) { s = Shape(x) y = Neg(s) }").to_proto()
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    model = Model.from_proto(proto)
+    assert model.inputs[0].shape == (None, 3)
     assert shape_constants(model) == (model, 0)
