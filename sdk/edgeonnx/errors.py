@@ -12,10 +12,10 @@ EdgeonnxError                 exit code 2: bad input, unless a class below says 
 ├── TargetError               no such target, or a profile that breaks its schema
 ├── RecipeError               no such recipe, or one that breaks its schema
 ├── ConvertError              a model of another framework that can't be opened or converted
-├── DifferenceError (exit 1)  a converted model differs from its source; carries the result
 ├── EngineError               a quantization engine that is not installed, or broke down
 ├── PipelineError             a pre- and postprocessing spec that does not fit
 ├── OutputError               a place that can't be written
+├── DifferenceError (exit 1)  a model that was made gives other outputs than its source; carries it
 └── BudgetError     (exit 3)  the accuracy or speed budget was missed; carries the best result
 """
 
@@ -66,20 +66,6 @@ class ConvertError(EdgeonnxError):
     """A model of another framework that can't be opened, is not trusted, or has no form in ONNX."""
 
 
-class DifferenceError(EdgeonnxError):
-    """A converted model gives other outputs than the source framework.
-
-    Attributes:
-        result: what was converted and how far it is off, of the type the verb would have returned.
-    """
-
-    exit_code = 1
-
-    def __init__(self, message: str, result: object = None) -> None:
-        super().__init__(message)
-        self.result = result
-
-
 class EngineError(EdgeonnxError):
     """A quantization engine that is not installed, can't be used as asked, or broke down."""
 
@@ -90,6 +76,20 @@ class PipelineError(EdgeonnxError):
 
 class OutputError(EdgeonnxError):
     """A file or folder that can't be written."""
+
+
+class DifferenceError(EdgeonnxError):
+    """A model that was made gives other outputs than the one it was made from.
+
+    Attributes:
+        result: what was made, of the type the verb would have returned.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class BudgetError(EdgeonnxError):

@@ -14,6 +14,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from google.protobuf.message import DecodeError
 
+from edgeonnx.dims import open_negative
 from edgeonnx.errors import ModelError
 from edgeonnx.explain import explain
 from edgeonnx.external import all_weights, attach, inside, save_beside
@@ -91,6 +92,7 @@ class Model:
             raise ModelError(f"{path} is not a valid ONNX model: {first_line(_root(error))}") from error
         _check_domains(model, path)
         attach(model, path)
+        open_negative(model)
         return cls(model, path, mended=name_apart(model))
 
     @classmethod
@@ -98,6 +100,7 @@ class Model:
         """Wrap a protobuf model, its nodes brought into topological order; its weights must be inside it."""
         model = ir.from_proto(proto)
         model.graph.sort()
+        open_negative(model)
         return cls(model)
 
     def to_proto(self, any_size: bool = False) -> onnx.ModelProto:
@@ -111,7 +114,9 @@ class Model:
         """
         if self.weight_bytes > _INLINE_LIMIT and not any_size:
             raise ModelError(f"the weights are {self.weight_bytes:,} bytes; this step takes less than 2 GiB")
-        return ir.to_proto(inside(self.ir.clone()))
+        proto = ir.to_proto(inside(self.ir.clone()))
+        _unstate_weights(proto.graph)
+        return proto
 
     def copy(self) -> Model:
         """A copy to edit, which is no longer what stands in the file; weights are shared, the graph is not."""
@@ -233,6 +238,14 @@ def session_options(threads: int = 1, optimize: bool = True) -> ort.SessionOptio
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options
+
+
+def _unstate_weights(graph: onnx.GraphProto) -> None:
+    """Take out what onnx-ir states of weights' types and shapes, which are written in the weights themselves."""
+    weights = {tensor.name for tensor in graph.initializer}
+    others = [value for value in graph.value_info if value.name not in weights]
+    del graph.value_info[:]
+    graph.value_info.extend(others)
 
 
 def first_line(error: BaseException) -> str:

@@ -7,8 +7,8 @@ from tests.house.tree import PACKAGE, imports, modules, room, rooms_imported
 
 # What all may use: these know nothing of any stage.
 LEAVES = {
-    *("anatomy", "baseline", "data", "errors", "explain", "extensions", "external", "files", "graph", "libraries"),
-    *("model", "names", "quiet", "ranges", "runtime", "schema", "userfile", "versions", "weights"),
+    *("anatomy", "baseline", "data", "dims", "errors", "explain", "extensions", "external", "files", "graph"),
+    *("libraries", "model", "names", "quiet", "ranges", "runtime", "schema", "userfile", "versions", "weights"),
 }
 # Where stages meet, and what stands above that.
 ABOVE = {"verbs", "cli", "__init__", "__main__"}

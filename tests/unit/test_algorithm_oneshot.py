@@ -1,18 +1,15 @@
-"""Dynamic INT8, weights in blocks, float16: run by onnxruntime and compared with float."""
+"""Dynamic INT8 and weights in blocks: run by onnxruntime and compared with float."""
 
 import importlib.util
 
 import numpy as np
-import onnx_ir as ir
 import pytest
-from fashion import fashion_model, top1
-from models import build, convnet, noise, operators, proto, run, sqnr, weight
+from models import build, convnet, noise, operators, run, sqnr, weight
 
 from edgeonnx.errors import RecipeError
 from edgeonnx.model import Model
 from edgeonnx.optimize.normalize import normalize
 from edgeonnx.quantize.algorithms.dynamic import quantize_dynamic
-from edgeonnx.quantize.algorithms.half import to_float16
 from edgeonnx.quantize.algorithms.weights import quantize_weights
 
 TRANSFORMER = """(float[N,6,64] x) => (float[N,6,10] y) {
@@ -128,36 +125,3 @@ def test_what_is_missing_is_named():
         quantize_weights(dense(), 4, "hqq", 32)
     with pytest.raises(RecipeError, match="pip install torch"):
         quantize_weights(dense(), 4, "gptq", 32, [{"x": noise(1, 64)}])
-
-
-@pytest.mark.parametrize("keep_io_types", [True, False])
-def test_half(keep_io_types):
-    model = transformer()
-    made, changed = to_float16(model, keep_io_types)
-    kind = ir.DataType.FLOAT if keep_io_types else ir.DataType.FLOAT16
-    assert made.ir.graph.inputs[0].dtype == kind
-    assert made.ir.graph.outputs[0].dtype == kind
-    assert len(changed) == len(model.ir.graph)
-    assert made.weight_bytes <= model.weight_bytes / 2
-    x = noise(2, 6, 64)
-    got = run(made, {"x": x if keep_io_types else x.astype(np.float16)})["y"]
-    assert sqnr(run(model, {"x": x})["y"], got) > 45
-
-
-def test_half_keeps_what_it_is_told():
-    model = transformer()
-    (softmax,) = [node.name for node in model.ir.graph if node.op_type == "Softmax"]
-    for made, changed in (to_float16(model, keep_operators=["Softmax"]), to_float16(model, keep_nodes=[softmax])):
-        assert softmax not in changed
-        assert sqnr(run(model, {"x": noise(1, 6, 64)})["y"], run(made, {"x": noise(1, 6, 64)})["y"]) > 45
-
-
-def test_half_has_nothing_to_do():
-    model = Model.from_proto(proto("(int64[N] x) => (int64[N] y) { y = Identity(x) }"))
-    assert to_float16(model) == (model, ())
-
-
-def test_a_trained_model_in_half():
-    model = fashion_model("mobilenetv3")
-    made, _ = to_float16(model)
-    assert abs(top1(made) - top1(model)) <= 0.003

@@ -14,6 +14,7 @@ _VERBS = (
     "doctor",
     "pipeline",
     "convert",
+    "optimize",
     "prune",
     "quantize",
     "package",

@@ -22,6 +22,7 @@ from onnx_ir.passes.common import (
 from edgeonnx.errors import ModelError
 from edgeonnx.model import Model, first_line, session_options
 from edgeonnx.names import distinct_names
+from edgeonnx.optimize.domain import spell_alike
 from edgeonnx.optimize.half import without_half
 from edgeonnx.optimize.opset import fit_opset
 from edgeonnx.optimize.types import with_types
@@ -51,12 +52,7 @@ def plain(model: Model) -> Model:
     """
     copy = model.copy()
     copy.ir.ir_version = max(copy.ir_version, _OLDEST_IR)
-    scopes: list[ir.Graph | ir.Function] = [copy.ir.graph, *copy.ir.functions.values()]
-    for scope in scopes:
-        if "ai.onnx" in scope.opset_imports:
-            scope.opset_imports[""] = scope.opset_imports.pop("ai.onnx")
-        for node in scope.all_nodes():
-            node.domain = "" if node.domain == "ai.onnx" else node.domain
+    spell_alike(copy.ir)
     try:
         InlinePass()(copy.ir)
     except Exception as error:  # onnx-ir raises what its passes raise

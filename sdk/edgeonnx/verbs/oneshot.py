@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from edgeonnx.errors import ModelError
 from edgeonnx.model import Model
+from edgeonnx.optimize.passes.float16 import float16, half_nodes
 from edgeonnx.quantize.algorithms.dynamic import quantize_dynamic
-from edgeonnx.quantize.algorithms.half import to_float16
 from edgeonnx.quantize.algorithms.weights import quantize_weights
 from edgeonnx.quantize.placement import Placement
 from edgeonnx.ranges import Ranges
@@ -80,7 +80,9 @@ class OneShot:
         if recipe.scheme == "dynamic":
             return quantize_dynamic(normal)
         if recipe.scheme == "float16":
-            return to_float16(normal)
+            made, _ = float16(normal)
+            there = {node.name for node in normal.ir.graph}
+            return made, tuple(name for name in half_nodes(made) if name in there)
         settings = recipe.weights_only
         feeds = self._feeds() if settings.method == "gptq" else None
         return quantize_weights(normal, settings.bits, settings.method, settings.block_size, feeds)

@@ -9,6 +9,7 @@ from edgeonnx.errors import InputError, ModelError
 from edgeonnx.model import Model
 from edgeonnx.optimize.normalize import plain
 from edgeonnx.optimize.opset import raise_opset
+from edgeonnx.optimize.passes.fold_constants import fold_constants
 from edgeonnx.prune.channels import Mask
 from edgeonnx.prune.draft import Draft
 from edgeonnx.prune.importance import METHODS
@@ -128,7 +129,8 @@ def prunable(model: Model) -> Model:
     """
     if quantized_nodes(model):
         raise ModelError(f"{model.path or 'the model'} is quantized; prune the float model it was made from")
-    return raise_opset(plain(model))
+    folded, _ = fold_constants(raise_opset(plain(model)))
+    return folded
 
 
 def prune_by(

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgeonnx.bundle.golden import Golden, make_golden
-from edgeonnx.bundle.optimize import has_halves, level_on_device, optimized
 from edgeonnx.errors import ModelError, PipelineError, TargetError
 from edgeonnx.model import Model, session_options
 from edgeonnx.optimize.batch import fix_batch
 from edgeonnx.optimize.opset import raise_opset
+from edgeonnx.optimize.passes.onnxruntime_offline import has_halves, level_on_device, optimized_offline
 from edgeonnx.pipeline.graph import join, needed_opset, postprocessing, preprocessing
 from edgeonnx.pipeline.spec import PipelineSpec
 from edgeonnx.providers import short_name
@@ -142,7 +142,7 @@ def ship(form: Form, profile: Target, feeds: Sequence[Feeds], keep_qdq: bool) ->
     if keep_qdq or level not in _OPTIMIZING or [provider.name for provider in profile.providers] != [_CPU]:
         return left
     try:
-        made = optimized(form.joined, arm=profile.platform.machine in ("aarch64", "arm64", "armv7l"))
+        made = optimized_offline(form.joined, arm=profile.platform.machine in ("aarch64", "arm64", "armv7l"))
         _check_operators(made, form.joined, profile)
         recorded = golden.outputs_of(made)
         if not golden.holds(recorded):

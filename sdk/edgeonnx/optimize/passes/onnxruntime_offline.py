@@ -1,15 +1,19 @@
 """The graph as onnxruntime's own optimizer leaves it, done once here in place of on every start of a device.
 
-Up to its level `extended`: fused operators, which compute the same on any CPU. What `all` adds are layouts of the one
-CPU it runs on, which are left to the device.
+Rules:
+    Up to its level `extended`: fused operators, which compute the same on any CPU. What `all` adds are layouts of the
+        one CPU it runs on, which are left to the device.
+    Many of the operators are onnxruntime's own (`com.microsoft`): nothing else runs the result. So it comes last.
 """
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
+from onnx_ir.passes.common import RemoveUnusedOpsetsPass
 
 from edgeonnx.errors import ModelError
 from edgeonnx.model import Model, session_options
@@ -23,15 +27,31 @@ _SPARE = 64 << 10
 _CONVOLUTIONS = {"Conv", "FusedConv", "QLinearConv", "ConvInteger", "NhwcFusedConv", "ConvTranspose"}
 
 
-def optimized(model: Model, arm: bool) -> Model:
-    """The optimized graph, of the same inputs and outputs.
+def onnxruntime_offline(model: Model, arm: bool) -> tuple[Model, int]:
+    """The optimized graph, where it would serve a device.
 
     Args:
-        model: as it would stand in the bundle.
+        model: as it would be shipped.
         arm: whether the device is an Arm CPU.
 
+    Returns:
+        The new model and how many nodes and weights are new or gone; the model itself and 0 if none is, or if it would
+        not serve.
+    """
+    try:
+        made = optimized_offline(model, arm)
+    except ModelError:
+        return model, 0
+    before, after = _parts(model), _parts(made)
+    changed = (after - before).total() + (before - after).total()
+    return (made, changed) if changed else (model, 0)
+
+
+def optimized_offline(model: Model, arm: bool) -> Model:
+    """As `onnxruntime_offline`, but says why it would not serve.
+
     Raises:
-        ModelError: it would not serve a device, and why.
+        ModelError: why.
     """
     if has_halves(model):
         raise ModelError("float16, which some CPUs have kernels for and others compute in float32")
@@ -43,12 +63,19 @@ def optimized(model: Model, arm: bool) -> Model:
         options.optimized_model_filepath = str(path)
         Model(model.ir).session(options)
         made = Model.from_proto(onnx.load(path))
-    _tidy(made.ir)
+    # Domains that onnxruntime imports and nothing uses: an older one may not know them.
+    RemoveUnusedOpsetsPass()(made.ir)
     if (made.inputs, made.outputs) != (model.inputs, model.outputs):
         raise ModelError("onnxruntime changes the inputs' or outputs' types")
     if made.weight_bytes > model.weight_bytes * _GROWTH + _SPARE:
         raise ModelError(f"constants, once folded, take {made.weight_bytes} bytes in place of {model.weight_bytes}")
     return Model(made.ir)
+
+
+def _parts(model: Model) -> Counter[str]:
+    """Operators and types of weights, of which onnxruntime changes some in whatever it optimizes."""
+    nodes = (f"{node.domain}.{node.op_type}" for node in model.ir.graph.all_nodes())
+    return Counter([*nodes, *(str(value.dtype) for value in model.ir.graph.initializers.values())])
 
 
 def level_on_device(model: Model) -> str:
@@ -69,10 +96,3 @@ def _tensors(model: Model) -> list[ir.Value]:
     graph = model.ir.graph
     outputs = [value for node in graph.all_nodes() for value in node.outputs]
     return [*graph.inputs, *graph.initializers.values(), *outputs]
-
-
-def _tidy(model: ir.Model) -> None:
-    """Take out the domains that onnxruntime imports and nothing uses: an older one may not know them."""
-    used = {node.domain for node in model.graph.all_nodes()} | {""}
-    for domain in [domain for domain in model.opset_imports if domain not in used]:
-        del model.opset_imports[domain]

@@ -1,0 +1,30 @@
+"""Rewrites to operators that came with a newer operator set than a model may have."""
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from edgeonnx.errors import ModelError
+from edgeonnx.model import Model
+from edgeonnx.optimize.opset import raise_opset
+from edgeonnx.optimize.passes._edit import edited
+
+
+def edited_at(model: Model, needed: int, highest: int | None, edit: Callable[[ir.Model], int]) -> tuple[Model, int]:
+    """As `edited`, in a model of opset `needed` or newer: raised to it where the edit finds something to do.
+
+    Args:
+        model: left as it is.
+        needed: the operator set that has what the edit puts in.
+        highest: the highest that the model may be raised to; None: it keeps its own.
+        edit: changes a model in place, and says how many rewrites it made.
+    """
+    made, rewrites = edited(model, edit)
+    if not rewrites or model.opset >= needed:
+        return made, rewrites
+    if highest is None or highest < needed:
+        return model, 0
+    try:
+        return edited(raise_opset(model, needed), edit)
+    except ModelError:  # an operator has no conversion
+        return model, 0

@@ -1,0 +1,234 @@
+"""`edgeonnx optimize`: a smaller and faster graph, kept only if it gives the same."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgeonnx.bench.timing import Paired
+from edgeonnx.calibration.samples import Data
+from edgeonnx.errors import BudgetError, DifferenceError, ModelError
+from edgeonnx.files import check_writable
+from edgeonnx.model import Model
+from edgeonnx.optimize.plan import Change, Plan, Wish, count_nodes, plan_for, run
+from edgeonnx.targets import Target, load_target, runs_here
+from edgeonnx.targets.contrib import MICROSOFT
+from edgeonnx.targets.operators import table_of
+from edgeonnx.verbs.data import as_model
+from edgeonnx.verbs.half_ranges import half_ranges, left_in_float32
+from edgeonnx.verbs.measure import time_here
+from edgeonnx.verbs.provider import CPU
+from edgeonnx.verbs.rounding import rounding
+from edgeonnx.verbs.same import Difference, Feeds, difference, samples_for
+
+# Of an output's largest magnitude: what a sum in another order may differ by, in float32 and in float16.
+_TOLERANCE = 1e-5
+_HALF_TOLERANCE = 2e-2
+_ARM = {"aarch64", "arm64", "armv7l"}
+# Of what the last bit of the given model's weights does to it, which is allowed too; and the most that is.
+_OWN, _MOST = 4, 5e-2
+# What two runs of one model differ by on a busy machine.
+_NOISE = 0.03
+
+
+@dataclass(frozen=True)
+class OptimizeResult:
+    """What optimize made, and what it measured.
+
+    Attributes:
+        model: the optimized model; the one given where there was nothing to do.
+        output: where it was written; None if it was not.
+        target: name of the target, None for any.
+        changes: what each pass did, in order.
+        nodes_before, nodes: of the model as given and of the optimized one, subgraphs included.
+        bytes_before, bytes: their sizes.
+        difference: of their outputs.
+        tolerance: how far they may be: 1e-5 of the largest magnitude, in float16 2e-2; four times what the last bit
+            of the weights does, where that is more.
+        differs: whether they are further.
+        speed: the given model against the optimized one on this machine, one thread; None if it was not measured.
+        speed_note: where speed was measured, or why it was not.
+        notes: what to know before it goes on from here.
+        problems: why it may not be used; empty if it may.
+    """
+
+    model: Model
+    output: Path | None
+    target: str | None
+    changes: tuple[Change, ...]
+    nodes_before: int
+    nodes: int
+    bytes_before: int
+    bytes: int
+    difference: Difference
+    tolerance: float
+    differs: bool
+    speed: Paired | None
+    speed_note: str
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def optimize(
+    model: str | Path | Model,
+    *,
+    output: str | Path | None = None,
+    target: str | None = None,
+    opset: int | None = None,
+    fix_dims: Mapping[str, int] | None = None,
+    float16: bool = False,
+    skip: Collection[str] = (),
+    data: Data | None = None,
+    force: bool = False,
+) -> OptimizeResult:
+    """Rewrite a model's graph into a smaller and faster one, run both, and keep it only if they give the same.
+
+    Args:
+        model: an ONNX model, or its path.
+        output: where to write the result; one with problems goes to `NAME.rejected.onnx` instead.
+        target: name or path of a profile, for what its onnxruntime and providers take; None: whatever the model
+            asks for now.
+        opset: the highest operator set that the result may use; None: the target's highest, else the model's own.
+        fix_dims: sizes of free dimensions, by the dimension's name or as `INPUT:AXIS`.
+        float16: compute in float16.
+        skip: names of passes to leave out.
+        data: what to compare outputs on: see `edgeonnx.calibration.samples`; None: noise.
+        force: write and return a result with problems.
+
+    Raises:
+        DifferenceError: outputs differ; its `result` is what was made.
+        BudgetError: it is slower than the model that was given; its `result` is what was made.
+        EdgeonnxError: bad input; see `edgeonnx.errors`.
+    """
+    source = as_model(model)
+    output = None if output is None else Path(output)
+    if output is not None:
+        check_writable(output, source.path)
+    profile = load_target(target) if target else None
+    wish = _wish(profile, opset, fix_dims or {}, float16)
+    _check_names(skip, plan_for(wish))
+    if float16 and data is not None:
+        wish = replace(wish, ranges=half_ranges(source, wish, frozenset(skip), data))
+    plan = plan_for(wish)
+    tolerance = _HALF_TOLERANCE if wish.half else _TOLERANCE
+    try:
+        result = _measured(
+            _Attempt(source, plan, frozenset(skip), tolerance, left_in_float32(source, wish)), profile, data
+        )
+    except ModelError as error:
+        raise ModelError(f"{error}{_where(source, str(error))}") from error
+    if result.problems and not force:
+        result = _write(result, None if output is None else output.with_suffix(".rejected.onnx"))
+        kept = f"; what was made is in {result.output}, take it with --force" if result.output else ""
+        kind = DifferenceError if result.differs else BudgetError
+        raise kind(f"{'; '.join(result.problems)}{kept}", result)
+    return _write(result, output)
+
+
+def _wish(target: Target | None, opset: int | None, fixed: Mapping[str, int], half: bool) -> Wish:
+    if target is None:
+        return Wish(opset=opset, fixed=fixed, half=half)
+    table = table_of(target.providers[0])
+    arm = target.platform.machine in _ARM
+    return Wish(
+        opset=target.caps.opset if opset is None else opset,
+        ir_version=target.caps.ir_version,
+        fixed=fixed,
+        half=half,
+        offline=None if _foreign(target) else "arm" if arm else "x86",
+        operators=frozenset(table.operators) if table is not None else None,
+    )
+
+
+def _foreign(target: Target) -> bool:
+    """Whether another provider than the CPU's has the graph, or one without onnxruntime's own operators."""
+    return target.providers[0].name != CPU or MICROSOFT not in target.requires.domains
+
+
+def _check_names(skip: Collection[str], plan: Plan) -> None:
+    unknown = sorted(set(skip) - set(plan.names))
+    if unknown:
+        raise ModelError(f"pass {unknown[0]!r}: expected one of {', '.join(plan.names)}; correct --skip")
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What is done with a model, and how near its outputs are to stay: a share of their largest magnitude."""
+
+    source: Model
+    plan: Plan
+    skip: frozenset[str]
+    tolerance: float
+    notes: tuple[str, ...] = ()
+
+
+def _measured(attempt: _Attempt, target: Target | None, data: Data | None) -> OptimizeResult:
+    source = attempt.source
+    made, changes = run(source, attempt.plan, attempt.skip)
+    samples = samples_for(source, made, data)
+    far = difference(source, made, samples)
+    if attempt.tolerance < far.relative <= _MOST:
+        own = min(_OWN * rounding(source, samples), _MOST)
+        attempt = replace(attempt, tolerance=max(attempt.tolerance, own))
+    differs = far.relative > attempt.tolerance
+    problems = [_blame(attempt, samples, far, changes)] if differs else []
+    speed, note = _speed(source, made, target, samples[0])
+    if speed is not None and speed.high < 1 - _NOISE:
+        problems.append(f"speed: expected at least 1.00x of the given model on this machine, got {speed.ratio:.2f}x")
+    return OptimizeResult(
+        model=made,
+        output=None,
+        target=target.name if target else None,
+        changes=changes,
+        nodes_before=count_nodes(source),
+        nodes=count_nodes(made),
+        bytes_before=source.file_bytes,
+        bytes=made.file_bytes,
+        difference=far,
+        tolerance=attempt.tolerance,
+        differs=differs,
+        speed=speed,
+        speed_note=note,
+        notes=(*_notes(source, made), *attempt.notes),
+        problems=tuple(problems),
+    )
+
+
+def _notes(source: Model, made: Model) -> tuple[str, ...]:
+    """Whether the result has become onnxruntime's own."""
+    before, after = (any(node.domain == MICROSOFT for node in m.ir.graph.all_nodes()) for m in (source, made))
+    if before or not after:
+        return ()
+    return (
+        "it has operators of onnxruntime's own, which other runtimes lack and quantize leaves in float: "
+        "quantize first, or leave them out with --skip onnxruntime_offline",
+    )
+
+
+def _blame(attempt: _Attempt, samples: list[Feeds], far: Difference, changes: tuple[Change, ...]) -> str:
+    """What differs by how much, and the pass without which it would not."""
+    expected = f"expected within {attempt.tolerance:.0e} of the given model's"
+    told = f"output {far.output}: {expected}, got {far.relative:.1e}"
+    for change in (change for change in changes if change.rewrites):
+        without, _ = run(attempt.source, attempt.plan, attempt.skip | {change.name})
+        if difference(attempt.source, without, samples).relative <= attempt.tolerance:
+            return f"{told}; leave the pass out that does it, with --skip {change.name}"
+    return f"{told}; give --data that the model knows, to see whether it differs there too"
+
+
+def _where(model: Model, message: str) -> str:
+    """The nodes of an operator that onnxruntime says it does not know."""
+    unknown = [node for node in model.ir.graph.all_nodes() if f"{node.domain}:{node.op_type}(" in message]
+    named = [f"node {node.name}" if node.name else f"the node of {node.outputs[0].name}" for node in unknown]
+    return f"; it is {', '.join(named[:3])}{' and more' if len(named) > 3 else ''}" if named else ""
+
+
+def _speed(source: Model, made: Model, target: Target | None, feeds: Feeds) -> tuple[Paired | None, str]:
+    if made is source:
+        return None, "not measured: nothing changed"
+    if target is not None and (target.providers[0].name != CPU or not runs_here(target)):
+        return None, f"not measured: this machine is not a {target.name}"
+    return time_here(source, made, dict(feeds)), "this machine"
+
+
+def _write(result: OptimizeResult, output: Path | None) -> OptimizeResult:
+    return result if output is None else replace(result, output=result.model.save(output))

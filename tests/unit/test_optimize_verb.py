@@ -1,0 +1,160 @@
+"""Optimize: what it makes, what it says of it, and what it refuses."""
+
+import numpy as np
+import onnx
+import pytest
+from models import build, noise, operators, proto, weight
+
+import edgeonnx
+from edgeonnx.errors import DifferenceError, ModelError
+from edgeonnx.model import Model
+from edgeonnx.verbs.same import difference, samples_for
+
+NET = """(float[N,6,8,8] x) => (float[N,4] y) {
+    c = Conv<pads = [1,1,1,1]>(x, w) n = BatchNormalization(c, s, s, s, v) i = Identity(n)
+    h = HardSigmoid<alpha = 0.16666667>(i) m = Mul(i, h) p = GlobalAveragePool(m) y = Flatten(p)
+}"""
+PARTS = {"w": weight(4, 6, 3, 3), "s": noise(4, seed=2) + np.float32(2), "v": noise(4, seed=3) ** 2 + np.float32(0.2)}
+# A query that may look at nothing: NaN by Softmax, 0 by Attention.
+LOST = """(float[1,2,3,4] q, float[1,2,3,4] k, float[1,2,3,4] v) => (float[1,2,3,4] y) {
+    t = Transpose<perm = [0,1,3,2]>(k) p = MatMul(q, t) s = Add(p, m) e = Softmax(s) y = MatMul(e, v)
+}"""
+
+
+@pytest.fixture
+def net(tmp_path):
+    return Model.from_proto(proto(NET, **PARTS)).save(tmp_path / "net.onnx")
+
+
+@pytest.fixture
+def lost():
+    return build(LOST, m=np.full((3, 3), -np.inf, np.float32))
+
+
+def test_a_model_becomes_smaller_and_gives_the_same(net, tmp_path):
+    result = edgeonnx.optimize(net, output=tmp_path / "small.onnx")
+    assert operators(Model.load(result.output)) == ["Conv", "HardSwish", "GlobalAveragePool", "Flatten"]
+    assert (result.nodes_before, result.nodes) == (7, 4)
+    assert result.bytes < result.bytes_before
+    assert 0 < result.difference.relative < 1e-5
+    assert result.difference.samples == 6
+    assert {change.name: change.nodes for change in result.changes if change.nodes} == {
+        "remove_identities": -1,
+        "fold_affine": -1,
+        "fuse_hardswish": -1,
+    }
+    assert result.speed is not None
+    assert (result.problems, result.notes) == ((), ())
+
+
+def test_a_model_with_nothing_to_do_is_the_model_itself(net):
+    small = edgeonnx.optimize(net).model
+    again = edgeonnx.optimize(small)
+    assert again.model is small
+    assert not any(change.rewrites for change in again.changes)
+    assert (again.speed, again.speed_note) == (None, "not measured: nothing changed")
+
+
+def test_a_pass_can_be_left_out(net):
+    result = edgeonnx.optimize(net, skip=["fold_affine"])
+    assert "BatchNormalization" in operators(result.model)
+    assert "fold_affine" not in {change.name for change in result.changes}
+    with pytest.raises(ModelError, match=r"pass 'fold_conv': expected one of .*fold_affine"):
+        edgeonnx.optimize(net, skip=["fold_conv"])
+
+
+def test_a_result_that_differs_is_kept_apart_and_the_pass_is_named(lost, tmp_path):
+    with pytest.raises(DifferenceError, match=r"output y: .*got inf; .*--skip fuse_attention.*--force") as raised:
+        edgeonnx.optimize(lost, opset=23, output=tmp_path / "o.onnx")
+    assert raised.value.exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["o.rejected.onnx"]
+    assert raised.value.result.differs
+    forced = edgeonnx.optimize(lost, opset=23, output=tmp_path / "o.onnx", force=True)
+    assert "Attention" in operators(Model.load(forced.output))
+    assert edgeonnx.optimize(lost, opset=23, skip=["fuse_attention"]).problems == ()
+
+
+def test_what_a_target_takes(net):
+    """Its opset, its operators; and where onnxruntime's own go in, that is said."""
+    relu = build("(float[N,6,8,8] x) => (float[N,4,6,6] y) { c = Conv(x, w) y = Relu(c) }", w=PARTS["w"])
+    cpu = edgeonnx.optimize(relu, target="raspberrypi")
+    assert operators(cpu.model) == ["FusedConv"]
+    assert "--skip onnxruntime_offline" in cpu.notes[0]
+    assert "not a raspberrypi" in cpu.speed_note
+    plain = edgeonnx.optimize(net, target="raspberrypi", skip=["onnxruntime_offline"])
+    assert "HardSwish" in operators(plain.model)
+    apple = edgeonnx.optimize(net, target="apple-silicon")
+    assert {node.domain for node in apple.model.ir.graph} == {""}
+    new = build("(float[2,8] x) => (float[2,8] y) { y = Gelu(x) }", opset=23)
+    assert edgeonnx.optimize(new, target="raspberrypi").model.opset <= 22
+
+
+def test_an_operator_that_is_unknown_is_named_with_its_node():
+    text = "(float[2,4] x) => (float[2,4] y) { h = Relu(x) y = com.example.Magic(h) }"
+    model = proto(text, domains=["com.example"])
+    model.graph.node[1].name = "trick"
+    with pytest.raises(ModelError, match=r"com\.example:Magic.*it is node trick"):
+        edgeonnx.optimize(Model.from_proto(model))
+
+
+def test_a_random_model_is_not_compared():
+    result = edgeonnx.optimize(
+        build("(float[2,4] x) => (float[2,4] y) { r = RandomNormalLike(x) a = Identity(r) y = Add(x, a) }")
+    )
+    assert operators(result.model) == ["RandomNormalLike", "Add"]
+    assert result.difference.samples == 0
+
+
+def test_a_model_that_noise_does_not_fit():
+    text = "(int64[2] i) => (float[2,3] y) { j = Sub(i, k) y = Gather(t, j) }"
+    model = build(text, k=np.array(100), t=noise(4, 3))
+    with pytest.raises(ModelError, match=r"does not run on noise.*--data"):
+        edgeonnx.optimize(model)
+    assert edgeonnx.optimize(model, data={"i": np.array([[100, 101], [103, 102]])}).difference.samples == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "far"),
+    [
+        ("y = Relu(x)", "y = Relu(x)", 0.0),
+        ("y = Add(x, a)", "y = Add(x, b)", np.inf),
+        ("y = Cast<to = 7>(x)", "y = Cast<to = 6>(x)", np.inf),
+        ("y = Neg(x)", "n = Neg(x) y = Mul(n, c)", 1e-3),
+        ("y = Sqrt(x)", "y = Sqrt(x)", 0.0),
+        ("y = Shape(x)", "s = Shape(x) t = Neg(s) y = Neg(t)", 0.0),
+        ("y = SequenceConstruct(x, x)", "r = Relu(x) y = SequenceConstruct(x, r)", 0.41),
+        ("y = SequenceConstruct(x, x)", "y = SequenceConstruct(x)", np.inf),
+    ],
+)
+def test_how_far_outputs_are_apart(one, other, far):
+    constants = {"a": np.float32(np.inf), "b": np.float32(np.nan), "c": np.float32(1.001)}
+    kinds = {
+        "Cast<to = 7>": "int64[2,4]",
+        "Cast<to = 6>": "int32[2,4]",
+        "Shape": "int64[2]",
+        "Sequence": "seq(float[2,4])",
+    }
+
+    def made(body):
+        kind = next((kind for part, kind in kinds.items() if part in body), "float[2,4]")
+        return build(f"(float[2,4] x) => ({kind} y) {{ {body} }}", **constants)
+
+    found = difference(made(one), made(other), [{"x": noise(2, 4)}])
+    assert found.relative == pytest.approx(far, rel=0.5)
+
+
+def test_free_sizes_differ_from_each_other():
+    """Two that were mixed up would else look alike."""
+    model = build("(float[A,B] x, float[B,C] z) => (float[A,C] y) { y = MatMul(x, z) }")
+    shapes = [tuple(array.shape for array in feeds.values()) for feeds in samples_for(model, model, None)]
+    assert shapes[0] == ((2, 3), (3, 5))
+    assert shapes[-1] == ((1, 1), (1, 1))
+
+
+def test_weights_beside_the_model(tmp_path):
+    onnx.save(proto(NET, **PARTS), tmp_path / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    result = edgeonnx.optimize(tmp_path / "m.onnx", output=tmp_path / "o.onnx")
+    assert (
+        difference(Model.load(tmp_path / "m.onnx"), Model.load(result.output), [{"x": noise(1, 6, 8, 8)}]).relative
+        < 1e-5
+    )
