@@ -64,8 +64,7 @@ class Labels:
         """The roots, of size 1 along each axis where they do not differ."""
         found = self.roots(labels)
         for axis in range(found.ndim):
-            first = found.take([0], axis)
-            if found.shape[axis] > 1 and (found == first).all():
+            if found.shape[axis] > 1 and (found == (first := found.take([0], axis))).all():
                 found = first
         return found
 

@@ -108,7 +108,7 @@ def checked(wish: Wish, importance: str) -> Wish:
     """
     if sum(value is not None for value in vars(wish).values()) != 1:
         raise InputError(
-            "expected one of speedup, ratio and sparsity; give --speedup 1.5x, --ratio 0.3 or --sparsity 2:4"
+            "expected a speedup, a ratio or a sparsity, one of them; give --speedup 1.5x, --ratio 0.3 or --sparsity 2:4"
         )
     if wish.speedup is not None and not wish.speedup > 1:
         raise InputError(f"speedup: expected more than 1, got {wish.speedup:g}; 1.5 is half as fast again")
