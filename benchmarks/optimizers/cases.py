@@ -43,7 +43,7 @@ class Case:
         shape = []
         for axis, size in enumerate(tensor.shape or ()):
             place = self.sizes.get(f"{tensor.name}:{axis}", self.sizes.get(str(size), (1, 2)))
-            shape.append(size if isinstance(size, int) and size >= 0 else place[turn])  # some write -1 for a free one
+            shape.append(size if isinstance(size, int) else place[turn])
         dtype = np.dtype(tensor.dtype)
         if tensor.name in self.numbers:
             return np.full(shape, self.numbers[tensor.name], dtype)

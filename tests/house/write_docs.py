@@ -8,6 +8,7 @@ import click
 from edgeonnx import list_recipes
 from edgeonnx.cli import cli
 from edgeonnx.doctor import document as doctor
+from edgeonnx.optimize import document as optimize
 from edgeonnx.pipeline import document as pipeline
 from edgeonnx.targets import document as targets
 from tests.house.tree import ROOT
@@ -58,6 +59,7 @@ def documents() -> Mapping[Path, str]:
     return {
         docs / "cli.md": _command_line(),
         docs / "doctor.md": doctor.generated((docs / "doctor.md").read_text("utf-8")),
+        docs / "optimize.md": optimize.generated((docs / "optimize.md").read_text("utf-8")),
         docs / "targets.md": targets.generated((docs / "targets.md").read_text("utf-8")),
         docs / "pipeline.md": pipeline.generated((docs / "pipeline.md").read_text("utf-8")),
         docs / "pipeline.schema.json": pipeline.json_schema(),

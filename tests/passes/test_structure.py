@@ -176,6 +176,33 @@ def test_a_branch_that_is_always_taken(taken):
     assert left(fold_constants, model, X) == expected
 
 
+def test_branches_whose_tensors_have_the_same_names():
+    """Each was a scope of its own."""
+
+    def branches(number):
+        taken = f"k = Constant<value_float = {number}>() o = Mul(x, k) a = Exp(o)"
+        return f"""If(c) <then_branch = t () => (float[2,3,4] a) {{ {taken} }},
+                         else_branch = e () => (float[2,3,4] a) {{ a = Neg(x) }}>"""
+
+    def both(given):
+        lifted, some = lift_constants(given)
+        folded, more = fold_constants(lifted)
+        return folded, some + more
+
+    model = one(f"u = {branches(2.0)} v = {branches(3.0)} y = Add(u, v)", c=np.bool_(True))
+    assert left(both, model, X) == ["Mul", "Exp", "Mul", "Exp", "Add"]
+
+
+def test_names_that_are_taken():
+    """What a pass adds is named after what is there; the file may have such a name already."""
+    text = """(float[2,3,4] x, float[1] z) => (float y) {
+        a = Unsqueeze(x, n) b = Flatten(a) c = Add(b, z) y = Relu(c)
+    }"""
+    model = graph(text, n=INTS([0]))
+    model.ir.graph.inputs[1].name = "b.shape"
+    assert left(cancel_pairs, model, {**X, "b.shape": noise(1)}) == ["Reshape", "Add", "Relu"]
+
+
 def test_constants_in_a_branch_are_computed():
     model = graph(
         """(float[2,4] x, bool c) => (float y) {

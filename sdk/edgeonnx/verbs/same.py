@@ -52,7 +52,7 @@ def samples_for(model: Model, asked: Model, data: Data | None) -> list[Feeds]:
     """
     if data is not None:
         return list(islice(open_samples(data, asked.inputs).feeds(), _SAMPLES))
-    free = any(_free(size) for tensor in asked.inputs for size in tensor.shape or ())
+    free = any(not tensor.fixed for tensor in asked.inputs)
     found, failure = _tried(model, asked.inputs, _FREE if free else _FREE[-1:])
     if not found and free:
         found, failure = _tried(model, asked.inputs, _LARGE)
@@ -76,23 +76,16 @@ def _tried(model: Model, inputs: Sequence[TensorSpec], choices: Iterable[Sequenc
 
 
 def _sized(inputs: Sequence[TensorSpec], sizes: Sequence[int]) -> list[TensorSpec]:
-    """Inputs with sizes for their free dimensions, one a name, again from the start where names are more.
-
-    A negative number, as some exporters write, names a free dimension too.
-    """
-    names = dict.fromkeys(size for tensor in inputs for size in tensor.shape or () if _free(size))
+    """Inputs with sizes for their free dimensions, one a name, again from the start where names are more."""
+    names = dict.fromkeys(size for tensor in inputs for size in tensor.shape or () if not isinstance(size, int))
     chosen = {name: sizes[place % len(sizes)] for place, name in enumerate(names)}
     return [
         # pictures as bytes have sizes that `noise` knows
         tensor
         if tensor.shape is None or tensor.dtype == "uint8"
-        else replace(tensor, shape=tuple(chosen.get(size, size) for size in tensor.shape))
+        else replace(tensor, shape=tuple(s if isinstance(s, int) else chosen[s] for s in tensor.shape))
         for tensor in inputs
     ]
-
-
-def _free(size: int | str | None) -> bool:
-    return not isinstance(size, int) or size < 0
 
 
 def difference(one: Model, other: Model, samples: Iterable[Feeds]) -> Difference:

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import NameFixPass
 
 from edgeonnx.model import Model
+from edgeonnx.names import all_values
 
 # Their results differ from run to run, so two of them are not one, and none is a constant.
 _RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
@@ -15,7 +17,12 @@ def edited(model: Model, edit: Callable[[ir.Model], int]) -> tuple[Model, int]:
     """A copy after an edit in place, and how many rewrites the edit says it made; the model itself if none."""
     copy = model.copy()
     rewrites = edit(copy.ir)
-    return (Model(copy.ir), rewrites) if rewrites else (model, 0)
+    if not rewrites:
+        return model, 0
+    names = [value.name for value in all_values(copy.ir.graph)]
+    if len(set(names)) < len(names):  # of a subgraph that became part of another, or like one that was made
+        NameFixPass()(copy.ir)
+    return Model(copy.ir), rewrites
 
 
 def nodes(model: ir.Model) -> Iterator[ir.Node]:

@@ -102,8 +102,11 @@ def _take_branch(node: ir.Node) -> bool:
         return False
     branch = node.attributes["then_branch" if condition.reshape(-1)[0] else "else_branch"].as_graph()
     results = list(branch.outputs)
-    for value in list(branch.initializers.values()):
-        del branch.initializers[value.name or ""]
+    for name, value in list(branch.initializers.items()):
+        del branch.initializers[name]
+        while name in node.graph.initializers:
+            name += "."  # noqa: PLW2901 - the name it has there
+        value.name = name
         node.graph.register_initializer(value)
     branch.outputs.clear()
     inner = list(branch)

@@ -2,8 +2,8 @@
 
 Rules:
     Identity; Dropout as inference does it; Cast to the type it has; Transpose to the order there is.
-    Reshape, Flatten, Squeeze, Unsqueeze, Expand, Tile, Resize-less Slice, Pad by nothing: where the shape stays what
-    it was, as far as shapes are known.
+    Reshape, Flatten, Squeeze, Unsqueeze, Expand, Tile, Slice, where the shape stays what it was, as far as shapes
+        are known; Pad by nothing.
     Concat, Sum, Mean, Max, Min of one.
     Add and Sub of zeros, Mul and Div by ones, Pow to 1, where the constant does not widen the shape. Adding 0 makes
     -0 to 0, which no comparison tells apart.
