@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json, table
+from edgeonnx.cli._options import custom_op
 from edgeonnx.convert import OPSET, Difference
 from edgeonnx.verbs.convert import TOLERANCE, ConvertResult, convert
 
@@ -37,6 +38,7 @@ from edgeonnx.verbs.convert import TOLERANCE, ConvertResult, convert
 @click.option("--trust", is_flag=True, help="Load a file that can run code: a pickle, .pt2, Keras' Lambda layers.")
 @click.option("--force", is_flag=True, help="Keep a model that differs from its source.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: SRC.onnx]")
+@custom_op
 @as_json
 def command(
     source: str,

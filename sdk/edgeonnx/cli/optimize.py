@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from edgeonnx.cli._draw import as_json, example, facts, print_json, size, table
+from edgeonnx.cli._options import custom_op
 from edgeonnx.errors import BudgetError, DifferenceError
 from edgeonnx.verbs.optimize import OptimizeResult, optimize
 
@@ -36,6 +37,7 @@ def _sizes(_context: click.Context, _option: click.Parameter, given: tuple[str, 
 @click.option("--data", help="Samples to compare outputs on; without it, noise.")
 @click.option("--force", is_flag=True, help="Write a result that differs or is slower, too.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.opt.onnx]")
+@custom_op
 @as_json
 def command(
     model: Path,
