@@ -161,7 +161,7 @@ check: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.house.write_docs
 
-bench: bench-runtime bench-cold bench-memory bench-throughput bench-calibration bench-peers
+bench: bench-runtime bench-cold bench-memory bench-throughput bench-calibration bench-pruning bench-peers
 
 bench-runtime: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/runtime_overhead.py
@@ -177,6 +177,9 @@ bench-throughput: $(VENV)/.installed-dev
 
 bench-tuned: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/tuned.py $(if $(EDGEONNX_OPENVINO_PYTHON),--provider-python $(EDGEONNX_OPENVINO_PYTHON))
+
+bench-pruning: $(VENV)/.installed-dev build/bench/packages/.installed
+	$(BIN)/python benchmarks/pruning.py
 
 bench-calibration: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/calibration.py

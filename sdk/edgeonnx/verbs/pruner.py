@@ -88,14 +88,14 @@ class Pruner:
 
     def _by_work(self, ratio: float) -> Plan:
         """The fastest of the plans that leave so much work, where speed can be measured."""
-        cost = self._macs()
+        cost = self.work()
         plans = self._plans(cost, 1 - ratio, f"ratio {ratio:g}")
         speed = self._speed
         return plans[0] if speed is None else max(plans, key=lambda plan: speed(self._shape(plan.gone)).ratio)
 
     def _by_speed(self, speedup: float) -> Plan:
         """The plan that costs the least accuracy of those that were measured to be so fast."""
-        cost = self._times() if self._speed else self._macs()
+        cost = self._times() if self._speed else self.work()
         fast: list[Plan] = []
         for number in range(len(self._grids)):
             left = 1 / speedup
@@ -134,7 +134,8 @@ class Pruner:
         """The model without channels, as far as time is concerned."""
         return remove(self.study.model, self.study.channels, gone)
 
-    def _macs(self) -> Cost:
+    def work(self) -> Cost:
+        """Multiply-accumulates, as a function of what is gone."""
         graph = self.study.model.ir.graph
         counts = node_macs(self.study.model, self.study.channels.shapes)
         macs = {node.name or "": float(count or 0) for node, count in zip(graph, counts, strict=True)}

@@ -1,0 +1,127 @@
+"""Channels taken out: multiply-accumulates and speed against accuracy, with the refit and without.
+
+    python benchmarks/pruning.py
+
+Scores are of samples that pruning does not see. A speed is the given model against the pruned one, in turns, one
+thread; the last column is that speed as a share of what the multiply-accumulates alone would give. Writes
+benchmarks/pruning.md.
+"""
+
+import argparse
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks" / "peers"))
+
+from cases import CASES, prepare  # noqa: E402
+
+from edgeonnx.bench.timing import Paired, paired  # noqa: E402
+from edgeonnx.errors import InputError  # noqa: E402
+from edgeonnx.model import Model  # noqa: E402
+from edgeonnx.prune.surgery import remove  # noqa: E402
+from edgeonnx.verbs.pruner import Plan, Pruner  # noqa: E402
+from edgeonnx.verbs.pruning import prunable  # noqa: E402
+
+SHOWN = "mobilenetv1,mobilenetv3,resnet8,orientation"
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+SPEEDUP = 1 / 0.7
+WORK = ROOT / "build" / "bench"
+SAMPLES, SECONDS = 500, 2.0
+Feeds = dict[str, np.ndarray]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", default=SHOWN, help=f"which of {','.join(CASES)}")
+    options = parser.parse_args()
+    lines = [
+        "# Pruning",
+        "",
+        "Written by `make bench-pruning`. "
+        f"{platform.machine()}, onnxruntime {ort.__version__}, one thread. No training: layers are refitted by least squares. "
+        "The last column is the speed as a share of what the multiply-accumulates alone would give.",
+        "",
+    ]
+    for name in options.cases.split(","):
+        for line in table(name):
+            print(line, flush=True)
+            lines.append(line)
+    (ROOT / "benchmarks" / "pruning.md").write_text("\n".join(lines).rstrip() + "\n", "utf-8")
+
+
+def table(name: str) -> list[str]:
+    """A model's rows."""
+    folder = WORK / "cases" / name
+    if not (folder / "case.json").exists():
+        prepare(name, folder, WORK / "packages")
+    feeds, _ = samples(folder, "calibration", "validation")
+    model = Model.load(folder / "model.onnx")
+    case = Case(model, feeds[:SAMPLES], *samples(folder, "evaluation"))
+    rows = [case.row(f"{ratio:.0%} fewer MACs", speedup=None, ratio=ratio) for ratio in RATIOS]
+    return [
+        f"## {CASES[name][0]}",
+        "",
+        f"top-1 {case.score(model):.4f} of {len(case.labels)} samples; {len(case.feeds)} samples to prune by",
+        "",
+        "| asked for | MACs left | top-1, refitted | not refitted | speed | of what MACs alone would give |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        case.row(f"{SPEEDUP:.2f}x the speed", speedup=SPEEDUP, ratio=None),
+        "",
+    ]
+
+
+def samples(folder: Path, *names: str) -> tuple[list[Feeds], np.ndarray]:
+    """Samples of some of a case's files, one by one, and their labels."""
+    feeds, labels = [], []
+    for name in names:
+        if (folder / f"{name}.npz").exists():
+            with np.load(folder / f"{name}.npz") as data:
+                arrays = {key: data[key] for key in data}
+            labels.append(arrays.pop("labels"))
+            feeds += [{key: array[i : i + 1] for key, array in arrays.items()} for i in range(len(labels[-1]))]
+    return feeds, np.concatenate(labels)
+
+
+class Case:
+    """A model, what it is pruned by and what it is scored on."""
+
+    def __init__(self, model: Model, feeds: list[Feeds], evaluation: list[Feeds], labels: np.ndarray) -> None:
+        self.model, self.feeds, self.evaluation, self.labels = model, feeds, evaluation, labels
+        self.pruner = Pruner(prunable(model), feeds, "reconstruction", lambda *_: None, self.speed)
+
+    def row(self, asked: str, speedup: float | None, ratio: float | None) -> str:
+        try:
+            plan = self.pruner.plan(speedup, ratio)
+        except InputError:
+            return f"| {asked} | can't go: a layer would be empty | | | | |"
+        refitted, plain = self.made(plan, True), self.made(plan, False)
+        speed, cost = self.speed(refitted), self.pruner.work()
+        left = cost.total(cost.removed(plan.gone)) / cost.total(cost.removed(()))
+        return (
+            f"| {asked} | {left:.2f} | {self.score(refitted):.4f} | {self.score(plain):.4f} "
+            f"| {speed.ratio:.2f}x ({speed.low:.2f} to {speed.high:.2f}) | {speed.ratio * left:.2f} |"
+        )
+
+    def made(self, plan: Plan, refitted: bool) -> Model:
+        draft = self.pruner.study.without(plan.gone, refitted, lambda *_: None)
+        return remove(draft.model, self.pruner.study.channels, plan.gone)
+
+    def score(self, model: Model) -> float:
+        session = model.session()
+        found = [session.run(None, feeds)[0].argmax(-1)[0] for feeds in self.evaluation]
+        return float(np.mean(np.array(found) == self.labels))
+
+    def speed(self, model: Model) -> Paired:
+        one, two = self.model.session(), model.session()
+        feeds = self.feeds[0]
+        return paired(lambda: one.run(None, feeds), lambda: two.run(None, feeds), SECONDS)
+
+
+if __name__ == "__main__":
+    main()
