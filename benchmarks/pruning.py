@@ -43,7 +43,7 @@ def main() -> None:
         "# Pruning",
         "",
         "Written by `make bench-pruning`. "
-        f"{platform.machine()}, onnxruntime {ort.__version__}, one thread. No training: layers are refitted by least squares. "
+        f"{platform.machine()}, onnxruntime {ort.__version__}, one thread. No training: layers are refitted. "
         "The last column is the speed as a share of what the multiply-accumulates alone would give.",
         "",
     ]

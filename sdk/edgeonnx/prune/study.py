@@ -22,8 +22,8 @@ from edgeonnx.prune.trace import Role
 Feeds = Mapping[str, np.ndarray]
 Progress = Callable[[str, int, int], None]
 
-# Samples that outputs are compared on.
-_PROBES = 48
+# Samples that outputs are compared on at most; one in so many is one, and no weight is fitted to it.
+_PROBES, _JUDGES = 48, 5
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Study:
         channels: of it.
         layers: that can be refitted.
         feeds: calibration samples.
-        seen: what layers see on them, by node.
+        seen: what layers see on those of them that do not judge, by node.
     """
 
     model: Model
@@ -55,7 +55,7 @@ class Study:
         draft = Draft(self.model)
         readers = {a.weight: a for group in self.channels.groups for a in group.readers}
         biases = {layer.bias for layer in self.layers if layer.weight in readers and layer.bias}
-        bench = Bench(draft, sorted({*readers, *biases}), self.feeds[:: max(1, len(self.feeds) // _PROBES)][:_PROBES])
+        bench = Bench(draft, sorted({*readers, *biases}), _judging(self.feeds)[0][:_PROBES])
         expected, found = bench.outputs(), {}
         for done, group in enumerate(self.channels.groups):
             progress("sensitivity of channels", done, len(self.channels.groups))
@@ -120,4 +120,13 @@ def study(model: Model, feeds: Sequence[Feeds], progress: Progress) -> Study:
         raise ModelError(f"{model.path or 'the model'} has no channels that can be pruned: {why}")
     progress("follow channels", 1, 2)
     reading = {a.node for a in channels.axes if a.role is Role.READS}
-    return Study(model, channels, layers, feeds, moments(model, [one for one in layers if one.node in reading], feeds))
+    seen = moments(model, [one for one in layers if one.node in reading], _judging(feeds)[1])
+    return Study(model, channels, layers, feeds, seen)
+
+
+def _judging(feeds: Sequence[Feeds]) -> tuple[list[Feeds], list[Feeds]]:
+    """Samples that judge, and those that weights are fitted to; the same ones where there are too few to divide."""
+    if len(feeds) < _JUDGES:
+        return list(feeds), list(feeds)
+    judges = list(feeds[_JUDGES - 1 :: _JUDGES])
+    return judges, [feed for number, feed in enumerate(feeds) if number % _JUDGES != _JUDGES - 1]
