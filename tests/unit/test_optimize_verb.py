@@ -93,7 +93,7 @@ def test_an_operator_that_is_unknown_is_named_with_its_node():
     text = "(float[2,4] x) => (float[2,4] y) { h = Relu(x) y = com.example.Magic(h) }"
     model = proto(text, domains=["com.example"])
     model.graph.node[1].name = "trick"
-    with pytest.raises(ModelError, match=r"com\.example:Magic.*it is node trick"):
+    with pytest.raises(ModelError, match=r"node 'trick' is the custom operator com\.example::Magic.*--custom-op"):
         edgeonnx.optimize(Model.from_proto(model))
 
 

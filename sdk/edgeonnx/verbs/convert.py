@@ -15,6 +15,7 @@ from edgeonnx.errors import ConvertError, DifferenceError
 from edgeonnx.files import check_writable, sha256
 from edgeonnx.model import Model, TensorSpec, first_line
 from edgeonnx.quiet import quiet
+from edgeonnx.verbs.outcome import settled
 from edgeonnx.verbs.trials import Trials, try_both
 from edgeonnx.weights import apart
 
@@ -104,13 +105,8 @@ def convert(
     result = _result(opened, made, found, tolerance)
     if opened.exporter is not None:
         result = replace(result, model=with_conversion(made, _record(opened, result, path)))
-    if result.problems and not force:
-        result = _write(result, None if output is None else output.with_suffix(".rejected.onnx"))
-        kept = f"; it is in {result.output}, take it with --force" if result.output else ""
-        if found.noise:
-            kept = f" (on noise; --data with samples of your own says more){kept}"
-        raise DifferenceError(f"{'; '.join(result.problems)}{kept}", result)
-    return _write(result, output)
+    advice = " (on noise; --data with samples of your own says more)" if found.noise else ""
+    return settled(result, output, force, DifferenceError, advice)
 
 
 def _check(made: Model, source: Source) -> None:
@@ -173,7 +169,3 @@ def _record(source: Source, result: ConvertResult, path: Path | None) -> dict[st
         "differences": {one.output: one.largest for one in result.differences},
         "tools": {name: version(name) for name in ("edgeonnx", "onnxruntime")},
     }
-
-
-def _write(result: ConvertResult, output: Path | None) -> ConvertResult:
-    return result if output is None else replace(result, output=result.model.save(output))

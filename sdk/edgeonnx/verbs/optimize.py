@@ -16,6 +16,7 @@ from edgeonnx.targets.operators import table_of
 from edgeonnx.verbs.data import as_model
 from edgeonnx.verbs.half_ranges import half_ranges, left_in_float32
 from edgeonnx.verbs.measure import time_here
+from edgeonnx.verbs.outcome import settled
 from edgeonnx.verbs.provider import CPU
 from edgeonnx.verbs.rounding import rounding
 from edgeonnx.verbs.same import Difference, Feeds, difference, samples_for
@@ -110,18 +111,9 @@ def optimize(
         wish = replace(wish, ranges=half_ranges(source, wish, frozenset(skip), data))
     plan = plan_for(wish)
     tolerance = _HALF_TOLERANCE if wish.half else _TOLERANCE
-    try:
-        result = _measured(
-            _Attempt(source, plan, frozenset(skip), tolerance, left_in_float32(source, wish)), profile, data
-        )
-    except ModelError as error:
-        raise ModelError(f"{error}{_where(source, str(error))}") from error
-    if result.problems and not force:
-        result = _write(result, None if output is None else output.with_suffix(".rejected.onnx"))
-        kept = f"; what was made is in {result.output}, take it with --force" if result.output else ""
-        kind = DifferenceError if result.differs else BudgetError
-        raise kind(f"{'; '.join(result.problems)}{kept}", result)
-    return _write(result, output)
+    attempt = _Attempt(source, plan, frozenset(skip), tolerance, left_in_float32(source, wish))
+    result = _measured(attempt, profile, data)
+    return settled(result, output, force, DifferenceError if result.differs else BudgetError)
 
 
 def _wish(target: Target | None, opset: int | None, fixed: Mapping[str, int], half: bool) -> Wish:
@@ -215,20 +207,9 @@ def _blame(attempt: _Attempt, samples: list[Feeds], far: Difference, changes: tu
     return f"{told}; give --data that the model knows, to see whether it differs there too"
 
 
-def _where(model: Model, message: str) -> str:
-    """The nodes of an operator that onnxruntime says it does not know."""
-    unknown = [node for node in model.ir.graph.all_nodes() if f"{node.domain}:{node.op_type}(" in message]
-    named = [f"node {node.name}" if node.name else f"the node of {node.outputs[0].name}" for node in unknown]
-    return f"; it is {', '.join(named[:3])}{' and more' if len(named) > 3 else ''}" if named else ""
-
-
 def _speed(source: Model, made: Model, target: Target | None, feeds: Feeds) -> tuple[Paired | None, str]:
     if made is source:
         return None, "not measured: nothing changed"
     if target is not None and (target.providers[0].name != CPU or not runs_here(target)):
         return None, f"not measured: this machine is not a {target.name}"
     return time_here(source, made, dict(feeds)), "this machine"
-
-
-def _write(result: OptimizeResult, output: Path | None) -> OptimizeResult:
-    return result if output is None else replace(result, output=result.model.save(output))

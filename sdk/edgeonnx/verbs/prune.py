@@ -1,7 +1,7 @@
 """`edgeonnx prune`: take channels out of a model, have the rest make up for them, measure, and keep what holds."""
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from edgeonnx.targets import Target, load_target
 from edgeonnx.verbs.data import Preparation, as_model, as_pipeline
 from edgeonnx.verbs.job import Progress
 from edgeonnx.verbs.measure import Selection, UserFunction, Yardstick, divide
+from edgeonnx.verbs.outcome import settled
 from edgeonnx.verbs.pruning import SAMPLES, Pruned, Setting, Wish, checked, prunable, prune_by
 
 
@@ -153,12 +154,7 @@ def prune(
     result = _result(model, pruned, yardstick, profile, evaluation, wish, max_drop)
     if masks is not None:
         save_masks(Path(masks), pruned.masks)
-    place = None if output is None else Path(output)
-    if result.problems and not force:
-        result = _write(result, None if place is None else place.with_suffix(".rejected.onnx"))
-        kept = f"; what was made is in {result.output}, take it with --force" if result.output else ""
-        raise BudgetError(f"{'; '.join(result.problems)}{kept}", result)
-    return _write(result, place)
+    return settled(result, None if output is None else Path(output), force, BudgetError)
 
 
 def _result(
@@ -232,7 +228,3 @@ def _zeros(model: Model) -> float:
 def _compressed(model: Model) -> int:
     """Bytes of the weights by deflate, one by one, since a model may be larger than memory is for twice."""
     return sum(len(zlib.compress(tensor.tobytes())) for tensor in all_weights(model.ir))
-
-
-def _write(result: PruneResult, output: Path | None) -> PruneResult:
-    return result if output is None else replace(result, output=result.model.save(output))

@@ -23,6 +23,7 @@ from edgeonnx.verbs.journal import open_journal
 from edgeonnx.verbs.layers import LayerRow
 from edgeonnx.verbs.measure import Selection, UserFunction, Yardstick, divide
 from edgeonnx.verbs.oneshot import OneShot
+from edgeonnx.verbs.outcome import settled
 from edgeonnx.verbs.outside import Outside
 from edgeonnx.verbs.search import Search
 from edgeonnx.verbs.workshop import Workshop
@@ -160,11 +161,7 @@ def quantize(
             *failures,
         ),
     )
-    if result.problems and not force:
-        result = _write(result, None if output is None else output.with_suffix(".rejected.onnx"))
-        kept = f"; the best found is in {result.output}, take it with --force" if result.output else ""
-        raise BudgetError(f"{'; '.join(result.problems)}{kept}", result)
-    return _write(result, output)
+    return settled(result, output, force, BudgetError)
 
 
 def _hunt(
@@ -307,7 +304,3 @@ def _skipped(*selections: Selection | None) -> list[str]:
     """What was passed over, each sample once."""
     found = {id(selection.samples): selection.samples.skipped for selection in selections if selection is not None}
     return [f"skipped: {why}" for skipped in found.values() for _, why in sorted(skipped.items())]
-
-
-def _write(result: QuantizeResult, output: Path | None) -> QuantizeResult:
-    return result if output is None else replace(result, output=result.model.save(output))
