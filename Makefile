@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 # --without-pip: some distributions ship Python without ensurepip; pip installs into the environment from outside.
 PIP = $(PYTHON) -m pip --disable-pip-version-check --quiet --python
 
-.PHONY: help install demo test test-slow test-inc inc openvino test-openvino qnn test-qnn rknn test-rknn convert test-convert web platforms check docs bench bench-runtime bench-cold bench-memory bench-throughput bench-tuned bench-calibration bench-peers bench-providers bench-table clean test-old old bench-optimizers
+.PHONY: help install demo test test-slow test-inc inc openvino test-openvino qnn test-qnn rknn test-rknn convert test-convert web platforms check docs bench bench-runtime bench-cold bench-memory bench-throughput bench-tuned bench-calibration bench-peers bench-providers bench-table clean test-old old bench-optimizers bench-pruning
 
 help:
 	@echo "make demo       quantize a model, package it for a Raspberry Pi, run it as a device would"
@@ -161,7 +161,7 @@ check: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.house.write_docs
 
-bench: bench-runtime bench-cold bench-memory bench-throughput bench-calibration bench-pruning bench-peers
+bench: bench-runtime bench-cold bench-memory bench-throughput bench-calibration bench-pruning bench-optimizers bench-peers
 
 bench-runtime: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/runtime_overhead.py
