@@ -63,9 +63,8 @@ class Cost:
         whole, shares = self._slopes, self._shares(self.removed(gone))
         moved = shares < 1 - 1e-9
         slopes = np.where(moved, (whole - part) / np.where(moved, 1 - shares, 1), 0)
-        self._slopes = np.clip(
-            slopes, 0, whole
-        )  # a node neither gains from more work nor gives back more than it takes
+        # A node neither gains from more work nor gives back more than it takes.
+        self._slopes = np.clip(slopes, 0, whole)
         self._fixed = whole - self._slopes
 
     def _of(self, node: ir.Node, channels: Channels) -> tuple[int, int]:

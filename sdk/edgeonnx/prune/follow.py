@@ -91,14 +91,13 @@ def _by_axis(node: ir.Node, trace: Trace, axes: list[int]) -> Array:
     """Labels of a node's first input after those along axes that it works along were fixed."""
     data = node.inputs[0]
     assert data is not None
-    labels = trace.of(data)
+    labels, why = trace.of(data), f"{node.name} ({node.op_type}) works along it"
     for axis in {axis % labels.ndim for axis in axes}:
-        if labels.shape[axis] > 1:
-            if len(varying(labels)) == 1:
-                trace.labels.fix(labels, f"{node.name} ({node.op_type}) works along it")
-            labels = (
-                trace.labels.level(labels, axis) if len(varying(labels)) > 1 else np.zeros((1,) * labels.ndim, np.int64)
-            )
+        if labels.shape[axis] > 1 and len(varying(labels)) > 1:
+            labels = trace.labels.level(labels, axis)
+        elif labels.shape[axis] > 1:
+            trace.labels.fix(labels, why)
+            labels = trace.labels.stuck(why).reshape((1,) * labels.ndim)
     return labels
 
 

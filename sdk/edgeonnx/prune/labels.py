@@ -18,7 +18,7 @@ class Labels:
 
     def __init__(self) -> None:
         self._parents = np.zeros(1, np.int64)
-        self._fixed: dict[int, str] = {0: "it is no channel of a weight"}
+        self._fixed: dict[int, str] = {0: "it is the only channel, or goes together with what no weight makes"}
 
     def fresh(self, count: int) -> Array:
         """New labels, shape (count,); for a single channel, which can't go, the label 0."""
@@ -27,6 +27,12 @@ class Labels:
         found = np.arange(len(self._parents), len(self._parents) + count)
         self._parents = np.concatenate([self._parents, found])
         return found
+
+    def stuck(self, why: str) -> Array:
+        """A new label that is fixed, shape (1,)."""
+        self._parents = np.append(self._parents, len(self._parents))
+        self._fixed[len(self._parents) - 1] = why
+        return self._parents[-1:].copy()
 
     def roots(self, labels: Array) -> Array:
         """The roots of labels, same shape."""

@@ -49,7 +49,6 @@ class Trace:
         values: name of a tensor -> its labels.
         weights: (initializer, axis) -> its labels, shape (size of the axis,).
         axes: the uses of weights' axes, in order.
-        told: tensors that a node reads whole, and why, for messages.
     """
 
     labels: Labels
