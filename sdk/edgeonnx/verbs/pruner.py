@@ -1,6 +1,6 @@
 """Settles what goes: what a node costs here, how much of each group goes, and which plan is fastest when it is run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeonnx.anatomy import node_macs
@@ -8,7 +8,7 @@ from edgeonnx.bench.profile import node_times, profile
 from edgeonnx.bench.timing import Paired
 from edgeonnx.errors import InputError
 from edgeonnx.model import Model
-from edgeonnx.prune.allocate import allocate, on_grid
+from edgeonnx.prune.allocate import Level, allocate, on_grid
 from edgeonnx.prune.cost import Cost
 from edgeonnx.prune.study import study
 from edgeonnx.prune.surgery import remove
@@ -89,46 +89,49 @@ class Pruner:
     def _by_work(self, ratio: float) -> Plan:
         """The fastest of the plans that leave so much work, where speed can be measured."""
         cost = self.work()
-        plans = self._plans(cost, 1 - ratio, f"ratio {ratio:g}")
+        found = [self._on_grid(levels, cost, 1 - ratio) for levels in self._grids]
+        plans = [plan for plan in found if plan is not None]
+        if not plans:
+            raise self._too_much(cost, 1 - ratio, f"ratio {ratio:g}")
         speed = self._speed
         return plans[0] if speed is None else max(plans, key=lambda plan: speed(self._shape(plan.gone)).ratio)
 
     def _by_speed(self, speedup: float) -> Plan:
-        """The plan that costs the least accuracy of those that were measured to be so fast."""
+        """The plan that costs the least accuracy of those that were measured to be so fast; else the fastest."""
         cost = self._times() if self._speed else self.work()
-        fast: list[Plan] = []
-        for number in range(len(self._grids)):
+        tried: list[tuple[float, Plan]] = []
+        for levels in self._grids:
             left = 1 / speedup
             for _ in range(_ATTEMPTS):
-                plan = self._plans(cost, left, f"speedup {speedup:g}x", number)[0]
+                plan = self._on_grid(levels, cost, left)
+                if plan is None:
+                    break
                 speed = self._speed(self._shape(plan.gone)).ratio if self._speed else speedup
+                tried.append((speed, plan))
                 if speed >= speedup:
-                    fast.append(plan)
                     break
                 left *= min(0.97, speed / speedup)
-        return min(fast or [plan], key=lambda plan: plan.error)
+        if not tried:
+            raise self._too_much(cost, 1 / speedup, f"speedup {speedup:g}x")
+        fast = [plan for speed, plan in tried if speed >= speedup]
+        return min(fast, key=lambda plan: plan.error) if fast else max(tried, key=lambda pair: pair[0])[1]
 
-    def _plans(self, cost: Cost, left: float, wish: str, grid: int | None = None) -> list[Plan]:
-        """A plan on each grid, or on one, for a share of the cost to be left.
+    def _on_grid(self, levels: Mapping[str, Sequence[Level]], cost: Cost, left: float) -> Plan | None:
+        """A plan that leaves a share of the cost; None where so much can't go."""
+        whole = cost.total(cost.removed(()))
+        taken = allocate(levels, cost, left * whole)
+        chosen = [levels[name][level - 1] for name, level in taken.items() if level]
+        gone = tuple(channel for level in chosen for channel in level.gone)
+        reached = cost.total(cost.removed(gone)) <= left * whole * (1 + 1e-9)
+        return Plan(gone, sum(level.error for level in chosen)) if reached else None
 
-        Raises:
-            InputError: not so much can go.
-        """
-        whole, found, least = cost.total(cost.removed(())), [], 1.0
-        for levels in self._grids if grid is None else [self._grids[grid]]:
-            taken = allocate(levels, cost, left * whole)
-            chosen = [levels[name][level - 1] for name, level in taken.items() if level]
-            gone = tuple(channel for level in chosen for channel in level.gone)
-            share = cost.total(cost.removed(gone)) / whole
-            least = min(least, share)
-            if share <= left * (1 + 1e-9):
-                found.append(Plan(gone, sum(level.error for level in chosen)))
-        if not found:
-            raise InputError(
-                f"{wish}: expected to keep {left:.2f} of the model's cost, but {least:.2f} is left when every group of "
-                "channels is down to its last few: more would empty a layer; ask for less"
-            )
-        return found
+    def _too_much(self, cost: Cost, left: float, wish: str) -> InputError:
+        most = [channel for levels in self._levels.values() if levels for channel in levels[-1].gone]
+        least = cost.total(cost.removed(most)) / cost.total(cost.removed(()))
+        return InputError(
+            f"{wish}: expected to keep {left:.2f} of the model's cost, but {least:.2f} is left when every group of "
+            "channels is down to its last few: more would empty a layer; ask for less"
+        )
 
     def _shape(self, gone: Sequence[int]) -> Model:
         """The model without channels, as far as time is concerned."""
