@@ -98,6 +98,7 @@ def test_quantize_after_pruning(edgeonnx, words, tmp_path):
     assert made.weight_bytes < Model.load(words[0]).weight_bytes / 3
     looked = edgeonnx("inspect", output)
     assert looked.code == 0, looked.err
+    assert "speedup 1.2: channels by reconstruction" in looked.out
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,9 @@ def _draw(found: Inspection) -> None:
     )
     if found.conversion:
         facts([("converted from", f"{found.conversion.get('framework')} by {found.conversion.get('exporter')}")])
+    pruned = (found.record or {}).get("pruned")
+    if pruned:
+        facts([("pruned", f"{pruned.get('wish')}: {pruned.get('how')}")])
     if found.record and "recipe" in found.record:
         score = f"{found.record.get('metric')} {found.record.get('score'):.4f}"
         facts([("quantized by", f"recipe {found.record.get('recipe')}, {score}")])
