@@ -31,7 +31,7 @@ help:
 	@echo "make bench      benchmarks; they print figures: bench-runtime, bench-cold, bench-memory, bench-throughput, what"
 	@echo "                the runtime costs and gains; bench-peers, edgeonnx and other tools side by side (an hour, 4 GB;"
 	@echo "                PEERS=edgeonnx,ort for some of them);"
-	@echo "                bench-optimizers, graph optimizers side by side (15 minutes)"
+	@echo "                bench-optimizers, graph optimizers side by side (15 minutes); bench-pruning, work against accuracy"
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
