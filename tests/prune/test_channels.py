@@ -1,6 +1,7 @@
 """Channels are followed, taken out, and what is left is what the whole model gives when nothing reads them."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,7 +89,6 @@ def test_a_graph_that_breaks_is_not_pruned():
     model, channels = found(case.build(), case.feeds())
     broken = dict(channels.values)
     del broken["f"]  # as if the walk had not seen the Reshape
-    from dataclasses import replace
 
     held = proven(model, replace(channels, values=broken), case.feeds())
     assert held.groups == ()

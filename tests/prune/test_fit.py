@@ -15,7 +15,7 @@ from edgeonnx.prune.layers import linear_layers
 from edgeonnx.prune.probe import probe
 from edgeonnx.prune.proof import silence
 from edgeonnx.prune.refit import refit
-from edgeonnx.prune.rows import moments
+from edgeonnx.prune.rows import moments, tensors
 from edgeonnx.prune.sparsity import Pattern, Share, parse_sparsity, sparsify
 from edgeonnx.prune.study import study
 from edgeonnx.prune.surgery import remove
@@ -45,8 +45,6 @@ def test_rows_times_matrix_is_the_layer(name):
     model, feeds = prunable(Model.from_proto(case.build())), case.feeds()
     layers = linear_layers(model.ir.graph, probe(model, feeds).shapes)
     assert layers
-    from edgeonnx.prune.rows import tensors
-
     names = [n for layer in layers for n in (layer.data, layer.output)]
     (seen,) = tensors(model, names, [feeds])
     draft = Draft(model)

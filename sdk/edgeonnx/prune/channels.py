@@ -67,6 +67,11 @@ class Channels:
     values: Mapping[str, Array]
     shapes: Mapping[str, tuple[int, ...]]
 
+    def read_axis(self, node: str, weight: str) -> Axis | None:
+        """The axis of its weight that a node sums channels over; None if it does not."""
+        found = (a for a in self.axes if (a.node, a.weight, a.role) == (node, weight, Role.READS))
+        return next(found, None)
+
     def kept(self, axis: Axis, gone: Collection[int]) -> Mask:
         """Which positions of a weight's axis stay, shape (size of the axis,)."""
         return stays(self.weights[axis.weight, axis.axis], gone)

@@ -86,9 +86,9 @@ def _without(
 ) -> dict[str, np.ndarray]:
     """Weights of a layer that takes a channel's mean for the channel; nothing where it has no bias to put it into."""
     layer = next((one for one in layers if one.node == node), None)
-    if layer is None or layer.bias is None:
+    axis = None if layer is None else channels.read_axis(node, layer.weight)
+    if layer is None or layer.bias is None or axis is None:
         return {}
-    axis = next(a for a in channels.axes if a.node == node and a.role.value == "reads")
     place = np.repeat(channels.weights[axis.weight, axis.axis], layer.taps) == channel
     matrices = layer.matrices(draft.array(layer.weight)).copy()
     mean = np.einsum("gf,gfo->go", seen[node].mean[:, place], matrices[:, place]).reshape(-1)

@@ -20,6 +20,7 @@ from edgeonnx.prune.channels import Channels, stays
 from edgeonnx.prune.draft import Draft, Solution, arrays_of
 from edgeonnx.prune.layers import Floats, Layer
 from edgeonnx.prune.rows import Feeds, picks, positions, tensors
+from edgeonnx.prune.trace import Role
 
 # Strengths of the ridge that are tried, as shares of the mean of a covariance's diagonal.
 _RIDGES = (1e-4, 1e-2, 1e-1, 1.0)
@@ -74,11 +75,12 @@ def refit(
 def _touched(draft: Draft, channels: Channels, layers: Sequence[Layer]) -> list[Layer]:
     """Layers whose input is not what it was: behind a layer that lost channels."""
     changed: set[str] = set()
-    cut = {a.node for a in channels.axes if not channels.kept(a, draft.gone).all()}
+    cut = [a for a in channels.axes if not channels.kept(a, draft.gone).all()]
+    losing = {a.node for a in cut}
     for node in draft.model.ir.graph:
-        if node.name in cut or any(value is not None and value.name in changed for value in node.inputs):
+        if node.name in losing or any(value is not None and value.name in changed for value in node.inputs):
             changed |= {value.name or "" for value in node.outputs}
-    readers = {a.node for a in channels.axes if a.role.value == "reads" and not channels.kept(a, draft.gone).all()}
+    readers = {a.node for a in cut if a.role is Role.READS}
     return [layer for layer in layers if layer.data in changed or layer.node in readers]
 
 
@@ -147,8 +149,7 @@ class _Problem:
 
     def __init__(self, layer: Layer, start: Solution, channels: Channels, gone: frozenset[int]) -> None:
         self._layer, self._start = layer, start
-        axes = {(a.weight, a.axis, a.role.value): a for a in channels.axes if a.node == layer.node}
-        inner = next((a for (w, _, role), a in axes.items() if w == layer.weight and role == "reads"), None)
+        inner = channels.read_axis(layer.node, layer.weight)
         kept = np.ones(layer.features // layer.taps, bool) if inner is None else channels.kept(inner, gone)
         self._inner = np.repeat(kept, layer.taps)
         outer = channels.values.get(layer.output)

@@ -113,8 +113,9 @@ def study(model: Model, feeds: Sequence[Feeds], progress: Progress) -> Study:
         ModelError: nothing in it can be pruned; the message says why.
     """
     progress("follow channels", 0, 2)
-    model, layers = with_biases(model, linear_layers(model.ir.graph, probe(model, feeds[0]).shapes))
-    channels = proven(model, find_channels(model.ir, probe(model, feeds[0])), feeds[0])
+    seen_once = probe(model, feeds[0])  # a bias more changes no shape
+    model, layers = with_biases(model, linear_layers(model.ir.graph, seen_once.shapes))
+    channels = proven(model, find_channels(model.ir, seen_once), feeds[0])
     if not channels.groups:
         why = "; ".join(dict.fromkeys(f"{s.node}: {s.why}" for s in channels.stuck)) or "it has no layers with weights"
         raise ModelError(f"{model.path or 'the model'} has no channels that can be pruned: {why}")

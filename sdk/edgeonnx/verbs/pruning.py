@@ -15,7 +15,7 @@ from edgeonnx.prune.draft import Draft
 from edgeonnx.prune.importance import METHODS
 from edgeonnx.prune.layers import linear_layers
 from edgeonnx.prune.masks import channel_masks
-from edgeonnx.prune.probe import probe
+from edgeonnx.prune.probe import Probe, probe
 from edgeonnx.prune.sparsity import parse_sparsity, sparsify
 from edgeonnx.prune.surgery import remove
 from edgeonnx.quantize.qdq import quantized_nodes
@@ -165,7 +165,7 @@ def prune_by(
     return Pruned(
         model=made,
         masks=channel_masks(pruner.study.channels, pruner.study.model, plan.gone),
-        macs=(_macs(model, feeds[0]), _macs(made, feeds[0])),
+        macs=(_macs(model, probe(model, feeds[0])), _macs(made, probe(made, feeds[0]))),
         samples=len(feeds),
         speed=speed(made) if setting.timed else None,
         speed_note=_speed_note(setting),
@@ -177,7 +177,8 @@ def prune_by(
 
 
 def _sparse(sparsity: str, model: Model, feeds: list[Feeds], setting: Setting) -> Pruned:
-    layers = linear_layers(model.ir.graph, probe(model, feeds[0]).shapes)
+    seen = probe(model, feeds[0])
+    layers, macs = linear_layers(model.ir.graph, seen.shapes), _macs(model, seen)
 
     def progress(done: int, total: int) -> None:
         setting.progress("set weights to zero", done, total)
@@ -189,7 +190,7 @@ def _sparse(sparsity: str, model: Model, feeds: list[Feeds], setting: Setting) -
     return Pruned(
         model=draft.model,
         masks={name: array != 0 for name, array in weights.items()},
-        macs=(_macs(model, feeds[0]), _macs(model, feeds[0])),
+        macs=(macs, macs),
         samples=len(feeds),
         speed=None,
         speed_note="not measured: zeros change nothing for CPUs, whose kernels multiply with them as with any number",
@@ -197,8 +198,8 @@ def _sparse(sparsity: str, model: Model, feeds: list[Feeds], setting: Setting) -
     )
 
 
-def _macs(model: Model, feeds: Feeds) -> int:
-    return sum(count or 0 for count in node_macs(model, probe(model, feeds).shapes))
+def _macs(model: Model, seen: Probe) -> int:
+    return sum(count or 0 for count in node_macs(model, seen.shapes))
 
 
 def _speed_note(setting: Setting) -> str:
