@@ -12,11 +12,11 @@ BIN := $(VENV)/bin
 # --without-pip: some distributions ship Python without ensurepip; pip installs into the environment from outside.
 PIP = $(PYTHON) -m pip --disable-pip-version-check --quiet --python
 
-.PHONY: help install demo test test-slow test-inc inc openvino test-openvino qnn test-qnn rknn test-rknn convert test-convert web platforms check docs bench bench-runtime bench-cold bench-memory bench-throughput bench-tuned bench-calibration bench-peers bench-providers bench-table clean test-old old bench-optimizers bench-pruning
+.PHONY: help install demo test fuzz test-slow test-inc inc openvino test-openvino qnn test-qnn rknn test-rknn convert test-convert web platforms check docs bench bench-runtime bench-cold bench-memory bench-throughput bench-tuned bench-calibration bench-peers bench-providers bench-table clean test-old old bench-optimizers bench-pruning
 
 help:
 	@echo "make demo       quantize a model, package it for a Raspberry Pi, run it as a device would"
-	@echo "make test       the tests (make test-slow: those that take minutes)"
+	@echo "make test       the tests (make test-slow: those that take minutes; make fuzz: property tests with new examples)"
 	@echo "make check      ruff, mypy, house rules, docs in step with the code (make docs writes the generated docs)"
 	@echo "make inc        neural-compressor in an environment of its own, .venv-inc (800 MB); make test-inc tests with it"
 	@echo "make openvino   OpenVINO's onnxruntime in .venv-openvino, where quantize --target intel-openvino finds it;"
@@ -60,6 +60,10 @@ demo: $(VENV)/.installed $(DEVICE)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+# What it finds is written down as an ordinary test of the case.
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "hypothesis and not slow" --hypothesis-profile=default
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow

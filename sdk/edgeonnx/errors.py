@@ -19,7 +19,15 @@ EdgeonnxError                 exit code 2: bad input, unless a class below says 
 └── BudgetError     (exit 3)  the accuracy or speed budget was missed; carries the best result
 """
 
-from edgeonnx.runtime._errors import BundleError, DeviceError, EdgeonnxError, InputError, SelftestError, SignatureError
+from edgeonnx.runtime._errors import (
+    BundleError,
+    DeviceError,
+    EdgeonnxError,
+    InputError,
+    SelftestError,
+    SignatureError,
+    first_line,
+)
 
 __all__ = [
     "BudgetError",
@@ -39,6 +47,7 @@ __all__ = [
     "SelftestError",
     "SignatureError",
     "TargetError",
+    "first_line",
 ]
 
 

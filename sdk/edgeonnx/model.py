@@ -15,7 +15,7 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError
 
 from edgeonnx.dims import open_negative
-from edgeonnx.errors import ModelError
+from edgeonnx.errors import ModelError, first_line
 from edgeonnx.explain import explain
 from edgeonnx.external import all_weights, attach, inside, save_beside
 from edgeonnx.files import replacing, sha256
@@ -246,11 +246,6 @@ def _unstate_weights(graph: onnx.GraphProto) -> None:
     others = [value for value in graph.value_info if value.name not in weights]
     del graph.value_info[:]
     graph.value_info.extend(others)
-
-
-def first_line(error: BaseException) -> str:
-    """First line of an exception's message: foreign libraries like to add pages."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def explained(error: BaseException) -> str:

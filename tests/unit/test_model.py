@@ -272,6 +272,14 @@ def test_one_byte_wrong_is_a_model_or_a_model_error(tmp_path_factory, place, val
         assert "\n" not in str(error)
 
 
+def test_a_line_break_in_a_name_is_written_as_its_escape(tmp_path):
+    model = proto("(float[2] x) => (float[2] y) { y = Relu(z) }")
+    model.graph.node[0].input[0] = "z\n\x1b[2Jz"
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=r"z\\n\\x1b\[2Jz, which nothing defines"):
+        Model.load(tmp_path / "m.onnx").session()
+
+
 def test_a_map_says_how_to_do_without(tmp_path):
     kind = onnx.TypeProto()
     kind.sequence_type.elem_type.map_type.key_type = onnx.TensorProto.INT64

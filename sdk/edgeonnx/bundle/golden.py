@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgeonnx.bundle.tolerance import RTOL, Tolerances
-from edgeonnx.errors import DataError
-from edgeonnx.model import Model, TensorSpec, first_line
+from edgeonnx.errors import DataError, first_line
+from edgeonnx.model import Model, TensorSpec
 from edgeonnx.runtime._manifest import Tolerance
 from edgeonnx.runtime._variants import agrees
 

@@ -19,8 +19,8 @@ from onnx_ir.passes.common import (
     RemoveUnusedOpsetsPass,
 )
 
-from edgeonnx.errors import ModelError
-from edgeonnx.model import Model, first_line, session_options
+from edgeonnx.errors import ModelError, first_line
+from edgeonnx.model import Model, session_options
 from edgeonnx.names import distinct_names
 from edgeonnx.optimize.domain import spell_alike
 from edgeonnx.optimize.half import without_half

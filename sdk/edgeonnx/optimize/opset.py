@@ -5,8 +5,8 @@ from functools import cache
 import onnx
 import onnx_ir as ir
 
-from edgeonnx.errors import ModelError
-from edgeonnx.model import Model, first_line
+from edgeonnx.errors import ModelError, first_line
+from edgeonnx.model import Model
 from edgeonnx.weights import converted
 
 QDQ_OPSET = 13

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeonnx.errors import DataError, InputError
-from edgeonnx.model import first_line
+from edgeonnx.errors import DataError, InputError, first_line
 from edgeonnx.runtime._inputs import check_encoded, to_channels
 from edgeonnx.runtime._manifest import Media
 from edgeonnx.runtime._png import MAX_PIXELS, SIGNATURE, decode_png

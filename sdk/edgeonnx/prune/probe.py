@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeonnx.errors import ModelError
+from edgeonnx.errors import ModelError, first_line
 from edgeonnx.graph import values_by_name, with_outputs
-from edgeonnx.model import Model, first_line
+from edgeonnx.model import Model
 from edgeonnx.prune.trace import Shape
 
 # Sizes, axes, indexes; what is larger says nothing about how channels are moved.

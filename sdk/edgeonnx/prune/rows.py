@@ -6,9 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from edgeonnx.errors import DataError
+from edgeonnx.errors import DataError, first_line
 from edgeonnx.graph import with_outputs
-from edgeonnx.model import Model, first_line
+from edgeonnx.model import Model
 from edgeonnx.prune.layers import Floats, Layer
 
 Feeds = Mapping[str, np.ndarray]

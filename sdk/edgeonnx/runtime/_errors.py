@@ -10,9 +10,16 @@ EdgeonnxError                 exit code 2: the caller gave something that can't 
 
 
 class EdgeonnxError(Exception):
-    """Base of all errors that edgeonnx raises on purpose; the message is one line, cause and cure."""
+    """Base of all errors that edgeonnx raises on purpose; the message is one line, cause and cure.
+
+    Messages quote names out of files that may be damaged or made to deceive: line breaks and a terminal's control codes
+    are written as escapes.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(char if char.isprintable() else ascii(char)[1:-1] for char in message))
 
 
 class BundleError(EdgeonnxError):

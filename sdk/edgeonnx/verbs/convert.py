@@ -11,9 +11,9 @@ import onnx
 
 from edgeonnx.calibration.samples import Data
 from edgeonnx.convert import Difference, Source, checked, open_source, read_axes, with_conversion
-from edgeonnx.errors import ConvertError, DifferenceError
+from edgeonnx.errors import ConvertError, DifferenceError, first_line
 from edgeonnx.files import check_writable, sha256
-from edgeonnx.model import Model, TensorSpec, first_line
+from edgeonnx.model import Model, TensorSpec
 from edgeonnx.quiet import quiet
 from edgeonnx.verbs.outcome import settled
 from edgeonnx.verbs.trials import Trials, try_both

@@ -7,8 +7,8 @@ import numpy as np
 import onnxruntime as ort
 
 from edgeonnx.calibration.samples import Data, Samples, open_samples
-from edgeonnx.errors import DataError, ModelError
-from edgeonnx.model import Model, explained, first_line
+from edgeonnx.errors import DataError, ModelError, first_line
+from edgeonnx.model import Model, explained
 from edgeonnx.pipeline.graph import entries, postprocessing, preprocessing
 from edgeonnx.pipeline.part import Entry
 from edgeonnx.pipeline.spec import PipelineSpec, load_pipeline

@@ -19,8 +19,8 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import NameFixPass
 
-from edgeonnx.errors import ModelError
-from edgeonnx.model import Model, first_line
+from edgeonnx.errors import ModelError, first_line
+from edgeonnx.model import Model
 from edgeonnx.quiet import quiet_logging
 from edgeonnx.ranges import Ranges
 

@@ -14,8 +14,8 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass
 
-from edgeonnx.errors import ModelError
-from edgeonnx.model import Model, first_line
+from edgeonnx.errors import ModelError, first_line
+from edgeonnx.model import Model
 from edgeonnx.optimize.older.bodies import expand
 from edgeonnx.optimize.older.fit import NoForm, fit, schema_of
 from edgeonnx.optimize.older.forms import FORMS

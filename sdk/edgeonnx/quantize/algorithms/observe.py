@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from edgeonnx.errors import DataError
+from edgeonnx.errors import DataError, first_line
 from edgeonnx.graph import end_at, free_name, new_constant, values_by_name
-from edgeonnx.model import Model, first_line
+from edgeonnx.model import Model
 
 Feeds = Iterable[Mapping[str, np.ndarray]]
 Progress = Callable[[int], None]
