@@ -174,7 +174,7 @@ def chains(draw):
     return image(body, **weights)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(chains())
 def test_any_chain(model):
     """Whatever is folded, the outputs stay."""

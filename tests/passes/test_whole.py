@@ -195,7 +195,7 @@ def models(draw: st.DrawFn) -> onnx.ModelProto:
     return onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 18)])
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(models(), st.sampled_from(list(WISHES.values())))
 def test_any_graph(model, wish):
     source = Model.from_proto(model)

@@ -95,7 +95,7 @@ def models(draw: st.DrawFn) -> onnx.ModelProto:
     return onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)])
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(models())
 def test_any_graph(model):
     source = Model.from_proto(model)
