@@ -151,7 +151,7 @@ def _matmul(_node: ir.Node, data: list[int], _weight: list[int], out: list[int])
 
 
 def _recurrent(gates: int) -> Callable[[ir.Node, list[int], list[int], list[int]], int]:
-    """Of an operator whose weight is [directions, gates * hidden, inputs]; a step multiplies inputs and hidden state."""
+    """Of a weight of [directions, gates * hidden, inputs]; each step multiplies the inputs and the hidden state."""
     return lambda _node, data, weight, _out: prod(data[:2]) * prod(weight[:2]) * (weight[2] + weight[1] // gates)
 
 
