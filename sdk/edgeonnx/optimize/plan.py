@@ -70,16 +70,23 @@ class Plan:
         first: run once.
         together: run in turn until none finds anything to do.
         last: run once.
+        extra: run once, after them.
     """
 
     first: tuple[Pass, ...]
     together: tuple[Pass, ...]
     last: tuple[Pass, ...] = ()
+    extra: tuple[Pass, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of all the passes."""
-        return tuple(map(name_of, (*self.first, *self.together, *self.last)))
+        return tuple(map(name_of, (*self.first, *self.together, *self.last, *self.extra)))
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Names of the passes that only make a model smaller or faster: without one it is still what was wished."""
+        return tuple(map(name_of, (*self.together, *self.extra)))
 
 
 @dataclass(frozen=True)
@@ -115,11 +122,8 @@ def plan_for(wish: Wish) -> Plan:
             deduplicate,
             remove_dead,
         ),
-        last=(
-            *([half] if wish.half else []),
-            lower,
-            *([offline] if wish.offline else []),
-        ),
+        last=(*([half] if wish.half else []), lower),
+        extra=(offline,) if wish.offline else (),
     )
 
 
@@ -167,7 +171,7 @@ def run(model: Model, plan: Plan, skip: Collection[str] = ()) -> tuple[Model, tu
         if current is shaped:
             current = before
             break
-    current = through(current, plan.last)
+    current = through(current, (*plan.last, *plan.extra))
     if not any(change.rewrites for change in changes.values()):
         return model, tuple(changes.values())
     return _as_stated(current, asked), tuple(changes.values())
