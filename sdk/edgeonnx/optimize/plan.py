@@ -28,6 +28,7 @@ from edgeonnx.optimize.passes.lift_constants import lift_constants
 from edgeonnx.optimize.passes.lower_opset import lower_opset
 from edgeonnx.optimize.passes.matmul_add_to_gemm import matmul_add_to_gemm
 from edgeonnx.optimize.passes.onnxruntime_offline import onnxruntime_offline
+from edgeonnx.optimize.passes.push_transposes import push_transposes
 from edgeonnx.optimize.passes.remove_dead import remove_dead
 from edgeonnx.optimize.passes.remove_identities import remove_identities
 from edgeonnx.optimize.passes.shape_constants import shape_constants
@@ -116,6 +117,7 @@ def plan_for(wish: Wish) -> Plan:
             fold_constants,
             remove_identities,
             cancel_pairs,
+            push_transposes,
             fold_pads,
             fold_affine,
             *_fusions(wish),
