@@ -10,11 +10,10 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from edgeonnx.errors import ModelError
-from edgeonnx.libraries import libraries_here
 from edgeonnx.model import Model, session_options
 
 # Operators that multiply and accumulate but whose count this module does not know.
-_UNCOUNTED = frozenset({"Attention", "Einsum", "GRU", "LSTM", "MultiHeadAttention", "RNN"})
+_UNCOUNTED = frozenset({"Attention", "Einsum", "MultiHeadAttention"})
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,8 @@ def _node_macs(node: ir.Node, sizes: Callable[[ir.Value | None], list[int] | Non
     count = _COUNTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if count is None:
         return None if node.op_type in _UNCOUNTED else 0
-    first, second, out = (sizes(value) for value in [*node.inputs[:2], node.outputs[0]])
+    out = sizes(node.outputs[0]) if node.outputs[0].name else []  # left out: no shape to wait for
+    first, second = (sizes(value) for value in node.inputs[:2])
     return None if first is None or second is None or out is None else count(node, first, second, out)
 
 
@@ -104,15 +104,15 @@ def _with_shapes(model: Model) -> ir.Model:
     for value in [*copy.ir.graph.outputs, *(o for n in copy.ir.graph for o in n.outputs)]:
         value.shape = None
     try:
-        return _told_by_libraries(ShapeInferencePass(data_prop=True, strict_mode=False)(copy.ir).model)
+        return _told_by_onnxruntime(ShapeInferencePass(data_prop=True, strict_mode=False)(copy.ir).model)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return copy.ir
 
 
-def _told_by_libraries(model: ir.Model) -> ir.Model:
-    """The model with the shapes behind custom operators, in place: onnxruntime has them of the libraries in use."""
-    unknown = {o.name: o for node in model.graph for o in node.outputs if o.name and o.shape is None}
-    if not unknown or not libraries_here():
+def _told_by_onnxruntime(model: ir.Model) -> ir.Model:
+    """The model with more shapes, in place: onnxruntime has those of custom operators, and those that are computed."""
+    unknown = {o.name: o for node in model.graph for o in node.outputs if o.name and _sizes(o) is None}
+    if not unknown:
         return model
     asking = model.clone()
     values = {output.name: output for node in asking.graph for output in node.outputs}
@@ -150,4 +150,10 @@ def _matmul(_node: ir.Node, data: list[int], _weight: list[int], out: list[int])
     return prod(out) * data[-1]
 
 
+def _recurrent(gates: int) -> Callable[[ir.Node, list[int], list[int], list[int]], int]:
+    """Of a weight of [directions, gates * hidden, inputs]; each step multiplies the inputs and the hidden state."""
+    return lambda _node, data, weight, _out: prod(data[:2]) * prod(weight[:2]) * (weight[2] + weight[1] // gates)
+
+
 _COUNTERS = {"Conv": _conv, "ConvTranspose": _conv_transpose, "Gemm": _gemm, "MatMul": _matmul}
+_COUNTERS |= {"GRU": _recurrent(3), "LSTM": _recurrent(4), "RNN": _recurrent(1)}
