@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeonnx.graph import STANDARD, axes_of, operand, read_by_subgraphs
-from edgeonnx.prune import arithmetic, elementwise, movement, recurrent
+from edgeonnx.prune import arithmetic, einsum, elementwise, movement, recurrent
 from edgeonnx.prune.labels import Array, Labels, varying
 from edgeonnx.prune.trace import Shape, Trace, is_weight, spread
 
@@ -156,6 +156,7 @@ _RULES: Mapping[str, Rule] = {
     "BatchNormalization": arithmetic.by_channel,
     "Conv": arithmetic.conv,
     "ConvTranspose": arithmetic.conv_transpose,
+    "Einsum": einsum.einsum,
     "Gather": _gather,
     "Gemm": arithmetic.gemm,
     "InstanceNormalization": arithmetic.by_channel,
@@ -171,5 +172,5 @@ _RULES: Mapping[str, Rule] = {
 # These make channels of inputs that have none.
 _MAKERS = (
     *(arithmetic.conv, arithmetic.conv_transpose, arithmetic.gemm, arithmetic.matmul),
-    *(recurrent.recurrent, _gather),
+    *(einsum.einsum, recurrent.recurrent, _gather),
 )
