@@ -130,5 +130,13 @@ def test_subgraphs_functions_and_domains():
 
 
 def test_arithmetic_that_is_not_counted_is_named():
-    text = "(float[3,4] x) => (float[3,5] y) { y = Einsum<equation = 'ab,bc->ac'>(x, w) }".replace("'", '"')
-    assert dissect(build(text, w=noise(4, 5))).uncounted == ("Einsum",)
+    text = '(float[3,4] x) => (float[3,5] y) { y = Einsum<equation = "ab,bd,dc->ac">(x, v, w) }'
+    anatomy = dissect(build(text, v=noise(4, 6), w=noise(6, 5)))
+    assert anatomy.uncounted == ("Einsum",)
+
+
+@pytest.mark.parametrize("equation", ["ab,bc->ac", "...b,bc->...c", "...b,bc", "ab, bc"])
+def test_products_of_two_by_einsum_are_counted(equation):
+    text = f'(float[3,4] x) => (float[3,5] y) {{ y = Einsum<equation = "{equation}">(x, w) }}'
+    anatomy = dissect(build(text, w=noise(4, 5)))
+    assert (anatomy.macs, anatomy.uncounted) == (3 * 4 * 5, ())
