@@ -102,6 +102,22 @@ def by_channel(node: ir.Node, trace: Trace) -> None:
     trace.put(node.outputs[0], spread(labels, len(trace.shape(data)), 1))
 
 
+def by_group(node: ir.Node, trace: Trace) -> None:
+    """GroupNormalization: channels of a group go together; a scale and an offset for each channel, or each group.
+
+    https://onnx.ai/onnx/operators/onnx__GroupNormalization.html
+    """
+    data, vectors = node.inputs[0], [value for value in node.inputs[1:] if value is not None]
+    if data is None or not all(map(is_weight, vectors)):
+        trace.give_up(node)
+        return
+    grid = trace.along(data, 1).reshape(node.attributes.get_int("num_groups"), -1)
+    trace.labels.unite(grid, grid[:, :1])
+    for value in vectors:
+        trace.bind(value, 0, grid[:, 0] if trace.shape(value)[0] == len(grid) else grid.reshape(-1), Role.FOLLOWS, node)
+    trace.put(node.outputs[0], spread(grid.reshape(-1), len(trace.shape(data)), 1))
+
+
 def embedding(node: ir.Node, trace: Trace) -> None:
     """Gather of rows of a weight: each column makes a channel."""
     table, indexes = node.inputs

@@ -11,9 +11,9 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeonnx.graph import STANDARD, axes_of, operand, read_by_subgraphs
-from edgeonnx.prune import arithmetic, einsum, elementwise, movement, recurrent
+from edgeonnx.prune import arithmetic, attention, einsum, elementwise, movement, recurrent
 from edgeonnx.prune.labels import Array, Labels, varying
-from edgeonnx.prune.trace import Shape, Trace, is_weight, spread
+from edgeonnx.prune.trace import Role, Shape, Trace, is_weight, spread
 
 Rule = Callable[[ir.Node, Trace], None]
 
@@ -38,6 +38,7 @@ def follow(model: ir.Model, shapes: Mapping[str, Shape], known: Mapping[str, np.
             trace.labels.fix(trace.values[value.name], f"it is the model's output {value.name}")
     _fix_shared(model.graph, trace)
     _settle(trace)
+    _fix_unread(trace)
     return trace
 
 
@@ -86,6 +87,14 @@ def _settle(trace: Trace) -> None:
         roots = np.unique(trace.labels.roots(labels))
         if len(roots) == 1:
             trace.labels.fix(roots, f"all of {name} goes together")
+
+
+def _fix_unread(trace: Trace) -> None:
+    """A channel can go only if there is a weight to give up reading it."""
+    read = [trace.labels.roots(trace.weights[a.weight, a.axis]) for a in trace.axes if a.role is Role.READS]
+    made = [trace.labels.roots(trace.weights[a.weight, a.axis]) for a in trace.axes if a.role is Role.MAKES]
+    unread = np.setdiff1d(np.concatenate([*made, np.zeros(1, np.int64)]), np.concatenate([*read, [0]]))
+    trace.labels.fix(unread, "no weight reads it: it is multiplied with another tensor's, as a query with a key")
 
 
 def _by_axis(node: ir.Node, trace: Trace, axes: list[int]) -> Array:
@@ -153,12 +162,14 @@ _BODIES = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(elementwise.OPERATORS, elementwise.elementwise),
     **dict.fromkeys(movement.OPERATORS, movement.movement),
+    "Attention": attention.attention,
     "BatchNormalization": arithmetic.by_channel,
     "Conv": arithmetic.conv,
     "ConvTranspose": arithmetic.conv_transpose,
     "Einsum": einsum.einsum,
     "Gather": _gather,
     "Gemm": arithmetic.gemm,
+    "GroupNormalization": arithmetic.by_group,
     "InstanceNormalization": arithmetic.by_channel,
     "MatMul": arithmetic.matmul,
     **dict.fromkeys(("GRU", "LSTM", "RNN"), recurrent.recurrent),
