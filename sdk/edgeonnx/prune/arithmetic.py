@@ -209,6 +209,7 @@ def _product_of_tensors(node: ir.Node, trace: Trace, left: ir.Value, right: ir.V
     one, other = first.summed, second.summed
     if one is not None and other is not None:
         trace.labels.unite(one, other)
+        trace.summed.append((one, f"{node.name} (MatMul)"))
     else:
         for labels in (one, other):
             if labels is not None and len(np.unique(labels)) > 1:

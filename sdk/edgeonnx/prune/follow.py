@@ -90,11 +90,11 @@ def _settle(trace: Trace) -> None:
 
 
 def _fix_unread(trace: Trace) -> None:
-    """A channel can go only if there is a weight to give up reading it."""
+    """Channels that tensors are summed over can go only if a weight reads them too, which then gives them up."""
     read = [trace.labels.roots(trace.weights[a.weight, a.axis]) for a in trace.axes if a.role is Role.READS]
-    made = [trace.labels.roots(trace.weights[a.weight, a.axis]) for a in trace.axes if a.role is Role.MAKES]
-    unread = np.setdiff1d(np.concatenate([*made, np.zeros(1, np.int64)]), np.concatenate([*read, [0]]))
-    trace.labels.fix(unread, "no weight reads it: it is multiplied with another tensor's, as a query with a key")
+    for labels, node in trace.summed:
+        unread = np.setdiff1d(trace.labels.roots(labels), np.concatenate([*read, [0]]))
+        trace.labels.fix(unread, f"{node} sums over it, and no weight does: as over the width of queries and keys")
 
 
 def _by_axis(node: ir.Node, trace: Trace, axes: list[int]) -> Array:

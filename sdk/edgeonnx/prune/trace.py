@@ -49,6 +49,7 @@ class Trace:
         values: name of a tensor -> its labels.
         weights: (initializer, axis) -> its labels, shape (size of the axis,).
         axes: the uses of weights' axes, in order.
+        summed: labels that tensors are summed over with each other, and the node that does.
     """
 
     labels: Labels
@@ -58,6 +59,7 @@ class Trace:
     values: dict[str, Array] = field(default_factory=dict)
     weights: dict[tuple[str, int], Array] = field(default_factory=dict)
     axes: list[Axis] = field(default_factory=list)
+    summed: list[tuple[Array, str]] = field(default_factory=list)
 
     def shape(self, value: ir.Value) -> Shape:
         """Shape of a tensor or initializer on the sample.
