@@ -13,7 +13,7 @@ import onnx_ir as ir
 from edgeonnx.graph import STANDARD, axes_of, operand, read_by_subgraphs
 from edgeonnx.prune import arithmetic, attention, einsum, elementwise, movement, recurrent
 from edgeonnx.prune.labels import Array, Labels, varying
-from edgeonnx.prune.trace import Role, Shape, Trace, is_weight, spread
+from edgeonnx.prune.trace import Role, Shape, Trace, is_weight, more_used, spread
 
 Rule = Callable[[ir.Node, Trace], None]
 
@@ -116,6 +116,11 @@ def _along_axis(node: ir.Node, trace: Trace) -> None:
     trace.put(node.outputs[0], _by_axis(node, trace, [node.attributes.get_int("axis", -1)]))
 
 
+def _over_axes(node: ir.Node, trace: Trace) -> None:
+    """Normalizations over axes that are an attribute, which keep the shape."""
+    trace.put(node.outputs[0], _by_axis(node, trace, node.attributes.get_ints("axes", [0, 2, 3])))
+
+
 def _to_the_end(node: ir.Node, trace: Trace) -> None:
     """Normalizations over all axes from one on, with weights that have these axes."""
     data = node.inputs[0]
@@ -147,7 +152,7 @@ def _spatial(node: ir.Node, trace: Trace) -> None:
     data, output = node.inputs[0], node.outputs[0]
     assert data is not None
     rank = len(trace.shape(data))
-    if rank < 2 or trace.shape(data)[:2] != trace.shapes[output.name or ""][:2]:
+    if rank < 2 or trace.shape(data)[:2] != trace.shapes[output.name or ""][:2] or more_used(node):
         trace.give_up(node)
         return
     trace.put(output, spread(trace.along(data, 1), rank, 1))
@@ -173,7 +178,8 @@ _RULES: Mapping[str, Rule] = {
     "InstanceNormalization": arithmetic.by_channel,
     "MatMul": arithmetic.matmul,
     **dict.fromkeys(("GRU", "LSTM", "RNN"), recurrent.recurrent),
-    **dict.fromkeys(("Hardmax", "LogSoftmax", "Softmax"), _along_axis),
+    **dict.fromkeys(("Hardmax", "LogSoftmax", "LpNormalization", "Softmax"), _along_axis),
+    "MeanVarianceNormalization": _over_axes,
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _to_the_end),
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean"), _reduce),
     **dict.fromkeys(("ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare"), _reduce),

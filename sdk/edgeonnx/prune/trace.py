@@ -122,6 +122,11 @@ def is_weight(value: ir.Value | None) -> bool:
     return value is not None and value.is_initializer()
 
 
+def more_used(node: ir.Node) -> bool:
+    """Whether something reads more of what a node gives than its first output."""
+    return any(value.uses() or value.is_graph_output() for value in node.outputs[1:])
+
+
 def spread(labels: Array, rank: int, axis: int) -> Array:
     """Labels of shape (size,) as those of a tensor of `rank` axes, along one of them."""
     shape = [1] * rank
