@@ -8,6 +8,7 @@ from edgeonnx.errors import ModelError
 from edgeonnx.model import Model
 from edgeonnx.optimize.opset import raise_opset
 from edgeonnx.optimize.passes._edit import edited
+from edgeonnx.optimize.passes.lift_constants import lift_constants
 
 
 def edited_at(model: Model, needed: int, highest: int | None, edit: Callable[[ir.Model], int]) -> tuple[Model, int]:
@@ -25,6 +26,7 @@ def edited_at(model: Model, needed: int, highest: int | None, edit: Callable[[ir
     if highest is None or highest < needed:
         return model, 0
     try:
-        return edited(raise_opset(model, needed), edit)
+        # Raising writes what became an input as Constant nodes.
+        return edited(lift_constants(raise_opset(model, needed))[0], edit)
     except ModelError:  # an operator has no conversion
         return model, 0

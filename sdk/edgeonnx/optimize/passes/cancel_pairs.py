@@ -2,6 +2,7 @@
 
 Rules:
     Transpose after Transpose is one Transpose.
+    Squeeze after Unsqueeze of the same axes, and the other way round, undo each other.
     Reshape, Flatten, Squeeze or Unsqueeze before a Reshape: the Reshape alone, unless a 0 in its shape copies a size.
     Any of these after another, where the shape in the end is known but for one size: one Reshape.
     Cast after Cast: one Cast, where the first loses nothing (widens floats, or whole numbers).
@@ -19,6 +20,7 @@ from edgeonnx.optimize.passes._edit import (
     drop,
     each,
     edited,
+    integers,
     only_reader,
     replaced,
     scalar,
@@ -75,6 +77,10 @@ def _join_reshapes(node: ir.Node) -> bool:
     before = _before(node, *_RESHAPES)
     if before is None or before.inputs[0] is None:
         return False
+    if {node.op_type, before.op_type} == {"Squeeze", "Unsqueeze"}:
+        axes = integers(node, "axes", 1)
+        if axes is not None and axes == integers(before, "axes", 1) and bypass(node, before.inputs[0]):
+            return True
     if node.op_type == "Reshape" and not _copies_sizes(node):
         node.replace_input_with(0, before.inputs[0])
         drop([before])
