@@ -1,5 +1,7 @@
 """Optimize: what it makes, what it says of it, and what it refuses."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -84,6 +86,15 @@ def test_no_more_is_left_out_than_must_be():
     kinds = {"Identity", "Softmax"}
     assert attempt.to_leave_out(lambda made: kinds <= {*operators(made)}) == {"remove_identities", "fuse_attention"}
     assert attempt.to_leave_out(lambda made: False) == frozenset()
+
+
+def test_what_does_not_run_differs():
+    source = build("(float[2,4] x) => (float[2,4] y) { y = Relu(x) }")
+    attempt = Attempt(source, plan_for(Wish()), frozenset(), None, [{"x": noise(2, 4)}], 1e-5)
+    assert not attempt.same(build("(float[2,4] x) => (float[2,4] y) { y = Gather(x, i) }", i=np.array([5, 5])))
+    wrong = replace(attempt, samples=[{"x": noise(3, 4)}])
+    with pytest.raises(ModelError, match="does not run"):
+        wrong.same(source)
 
 
 def test_a_result_that_differs_is_kept_apart_and_the_pass_is_named(tmp_path):
