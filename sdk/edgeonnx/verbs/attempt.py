@@ -1,5 +1,6 @@
 """Passes on a model, what they made of it, and which of them to leave out where that differs or is slower."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -65,7 +66,10 @@ class Attempt:
     def made(self) -> Made:
         """The same, held against the one given."""
         model, changes = run(self.source, self.plan, self.skip)
-        return Made(model, changes, self._far(model), *self._speed(model))
+        far = self._far(model)
+        if not math.isfinite(far.relative):
+            return Made(model, changes, far, None, "not measured: its outputs are others")
+        return Made(model, changes, far, *self._speed(model))
 
     def differs(self, made: Made) -> bool:
         """Whether outputs are further from the given model's than they may."""
