@@ -1,9 +1,10 @@
 """Small questions about a graph, and edits to its constants, that several stages share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.convenience import replace_all_uses_with
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from edgeonnx.model import Model
@@ -74,6 +75,15 @@ def read_by_subgraphs(graph: ir.Graph) -> set[str]:
     return {v.name or "" for v in [*(v for node in inner for v in node.inputs), *outputs] if v is not None}
 
 
+def read_by(node: ir.Node) -> set[str]:
+    """Names of the values that a node reads, those that its bodies take from outside and their own among them."""
+    graphs = [a.as_graph() for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH]
+    graphs += [graph for a in node.attributes.values() if a.type == ir.AttributeType.GRAPHS for graph in a.as_graphs()]
+    inner = [value for graph in graphs for one in graph.all_nodes() for value in one.inputs]
+    outputs = [value for graph in graphs for value in graph.outputs]
+    return {value.name or "" for value in (*node.inputs, *inner, *outputs) if value is not None}
+
+
 def axes_of(node: ir.Node) -> list[int] | None:
     """The axes of a reduction, attribute or constant input; None if they can't be told or are all of them."""
     found = node.attributes.get("axes")
@@ -93,6 +103,32 @@ def with_outputs(model: Model, names: Iterable[str]) -> Model:
     copy = model.copy()
     values = values_by_name(copy.ir.graph)
     end_at(copy.ir, [values[name] for name in names])
+    return copy
+
+
+def between(model: Model, given: Mapping[str, np.ndarray], names: Iterable[str]) -> Model:
+    """A copy that computes some tensors from others: the part of the graph that lies between them.
+
+    Args:
+        model: any.
+        given: tensors that it is to be fed, inner ones too, by name, each as it may look; ranks and types count.
+        names: of its outputs, none of them given.
+    """
+    copy = model.copy()
+    graph, values = copy.ir.graph, values_by_name(copy.ir.graph)
+    ends = [values[name] for name in names]
+    graph.outputs.clear()
+    for name, array in given.items():
+        made = values.get(name)
+        if made is not None and made.producer() is not None:
+            fed = ir.Value(name=name, shape=ir.Shape([None] * array.ndim))
+            fed.type = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+            replace_all_uses_with(made, fed)
+            made.name = free_name(graph, name)
+            graph.inputs.append(fed)
+    end_at(copy.ir, ends)
+    read = {v.name for node in graph for v in node.inputs if v is not None} | read_by_subgraphs(graph)
+    graph.inputs[:] = [value for value in graph.inputs if value.name in read]
     return copy
 
 

@@ -200,6 +200,18 @@ GRAPHS = {
         picture(),
         (8, 16),
     ),
+    "transposed convolution with strides": Graph(
+        conv(
+            f"{HEAD} t = ConvTranspose<strides=[3,2],pads=[1,0,2,1],output_padding=[1,0],dilations=[2,1]>(r, w, e) "
+            "y = Conv(t, b)",
+            a=BODY["a"],
+            w=weight(16, 8, 3, 2),
+            e=noise(8),
+            b=weight(4, 8, 1, 1),
+        ),
+        picture(),
+        (8, 16),
+    ),
     "depth to space": Graph(
         conv(f"{HEAD} d = DepthToSpace<blocksize=2>(r) y = Conv(d, b)", a=BODY["a"], b=weight(4, 4, 1, 1, seed=4)),
         picture(),

@@ -38,7 +38,13 @@ def resnet():
     return study(prunable(fashion_model("resnet8")), calibration(60), silent)
 
 
-@pytest.mark.parametrize("name", ["chain", "one dimension", "depthwise", "grouped", "flatten", "channels last"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("chain", "one dimension", "depthwise", "grouped", "flatten", "channels last"),
+        *("transposed convolution", "transposed convolution with strides"),
+    ],
+)
 def test_rows_times_matrix_is_the_layer(name):
     """Padding, strides, dilations, groups: what least squares sees is what the layer computes."""
     case = GRAPHS[name]

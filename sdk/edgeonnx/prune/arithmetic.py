@@ -197,7 +197,8 @@ def _product_of_tensors(node: ir.Node, trace: Trace, left: ir.Value, right: ir.V
         for labels in (one, other):
             if labels is not None and len(np.unique(labels)) > 1:
                 trace.labels.fix(labels, f"{node.name} (MatMul) sums over it")
-    result = combined(trace, (*shape[:-2], 1, 1), [factor.batch() for factor in factors])
+    why = f"{node.name} (MatMul) joins it with what no weight makes"
+    result = combined(trace, (*shape[:-2], 1, 1), [factor.batch() for factor in factors], why)
     for factor in factors:
         if factor.labels.shape[factor.outer] == 1:
             continue

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeonnx.graph import STANDARD, axes_of, operand, read_by_subgraphs
-from edgeonnx.prune import arithmetic, elementwise, movement
+from edgeonnx.prune import arithmetic, einsum, elementwise, movement, recurrent
 from edgeonnx.prune.labels import Array, Labels, varying
 from edgeonnx.prune.trace import Shape, Trace, is_weight, spread
 
@@ -77,8 +77,9 @@ def _settle(trace: Trace) -> None:
             axes = varying(compact)
             if len(axes) > 1:
                 widest = max(axes, key=lambda axis: compact.shape[axis])
+                part = f"no weight makes a part of {name}"
                 for axis in axes:
-                    compact = compact if axis == widest else trace.labels.level(compact, axis)
+                    compact = compact if axis == widest else trace.labels.level(compact, axis, part)
                 moved = True
             trace.values[name] = compact
     for name, labels in [*trace.values.items(), *((name, found) for (name, _), found in trace.weights.items())]:
@@ -155,10 +156,12 @@ _RULES: Mapping[str, Rule] = {
     "BatchNormalization": arithmetic.by_channel,
     "Conv": arithmetic.conv,
     "ConvTranspose": arithmetic.conv_transpose,
+    "Einsum": einsum.einsum,
     "Gather": _gather,
     "Gemm": arithmetic.gemm,
     "InstanceNormalization": arithmetic.by_channel,
     "MatMul": arithmetic.matmul,
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), recurrent.recurrent),
     **dict.fromkeys(("Hardmax", "LogSoftmax", "Softmax"), _along_axis),
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _to_the_end),
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean"), _reduce),
@@ -167,4 +170,7 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("LpPool", "MaxPool", "Resize", "Upsample"), _spatial),
 }  # fmt: skip
 # These make channels of inputs that have none.
-_MAKERS = (arithmetic.conv, arithmetic.conv_transpose, arithmetic.gemm, arithmetic.matmul, _gather)
+_MAKERS = (
+    *(arithmetic.conv, arithmetic.conv_transpose, arithmetic.gemm, arithmetic.matmul),
+    *(einsum.einsum, recurrent.recurrent, _gather),
+)

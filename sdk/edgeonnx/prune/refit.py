@@ -9,15 +9,16 @@ Y. He, X. Zhang, J. Sun, Channel Pruning for Accelerating Very Deep Neural Netwo
 every linear layer, depthwise ones included.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgeonnx.graph import STANDARD
+from edgeonnx.graph import STANDARD, read_by
 from edgeonnx.model import Model
 from edgeonnx.prune.channels import Channels, stays
 from edgeonnx.prune.draft import Draft, Solution, arrays_of
+from edgeonnx.prune.frontier import Frontier, stages
 from edgeonnx.prune.layers import Floats, Layer
 from edgeonnx.prune.rows import Feeds, picks, positions, tensors
 from edgeonnx.prune.trace import Role
@@ -64,9 +65,12 @@ def refit(
     touched = _touched(draft, channels, layers)
     aims = _aims(draft, touched)
     expected = _targets(whole, touched, aims, feeds)
+    needs = [[name for name in (layer.data, aims[layer.node].less) if name] for layer in touched]
+    frontier = Frontier(draft.model.ir.graph, touched, needs, feeds)
     for number, layer in enumerate(touched):
         progress(number, len(touched))
-        solution = _fitted(draft, channels, layer, aims[layer.node], expected[layer.node], feeds)
+        seen = frontier.before(number, draft.model)
+        solution = _fitted(draft, channels, layer, aims[layer.node], expected[layer.node], seen)
         if solution is not None:
             draft = draft.changed(arrays_of(layer, solution))
     return draft
@@ -78,7 +82,7 @@ def _touched(draft: Draft, channels: Channels, layers: Sequence[Layer]) -> list[
     cut = [a for a in channels.axes if not channels.kept(a, draft.gone).all()]
     losing = {a.node for a in cut}
     for node in draft.model.ir.graph:
-        if node.name in losing or any(value is not None and value.name in changed for value in node.inputs):
+        if node.name in losing or read_by(node) & changed:
             changed |= {value.name or "" for value in node.outputs}
     readers = {a.node for a in cut if a.role is Role.READS}
     return [layer for layer in layers if layer.data in changed or layer.node in readers]
@@ -87,12 +91,7 @@ def _touched(draft: Draft, channels: Channels, layers: Sequence[Layer]) -> list[
 def _aims(draft: Draft, layers: Sequence[Layer]) -> dict[str, Aim]:
     """What each layer is fitted to: its own output, or the sum that it is the last to go into."""
     graph = draft.model.ir.graph
-    order = {layer.output: number for number, layer in enumerate(layers)}
-    last: dict[str, int] = {}
-    for node in graph:
-        number = max((last.get(v.name or "", -1) for v in node.inputs if v is not None), default=-1)
-        for value in node.outputs:
-            last[value.name or ""] = order.get(value.name or "", number)
+    last = stages(graph, layers)
     made = {value.name: value for node in graph for value in node.outputs}
     aims = {}
     for number, layer in enumerate(layers):
@@ -120,13 +119,12 @@ def _targets(
 
 
 def _fitted(
-    draft: Draft, channels: Channels, layer: Layer, aim: Aim, expected: Sequence[np.ndarray], feeds: Sequence[Feeds]
+    draft: Draft, channels: Channels, layer: Layer, aim: Aim, expected: Sequence[np.ndarray], found: Iterable[Feeds]
 ) -> Solution | None:
     """A layer's weights by least squares; None where they are best as they are."""
-    names = [layer.data, *([aim.less] if aim.less else [])]
     features, targets = [], []
-    for number, (seen, wanted) in enumerate(zip(tensors(draft.model, names, feeds), expected, strict=True)):
-        chosen = picks(layer, number, len(feeds), _positions(layer, seen, aim))
+    for number, (seen, wanted) in enumerate(zip(found, expected, strict=True)):
+        chosen = picks(layer, number, len(expected), _positions(layer, seen, aim))
         features.append(layer.rows(seen[layer.data], chosen))
         targets.append(wanted - layer.targets(seen[aim.less], chosen) if aim.less else wanted)
     problem = _Problem(layer, draft.solution(layer), channels, draft.gone)

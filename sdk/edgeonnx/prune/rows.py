@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import onnxruntime as ort
 
 from edgeonnx.errors import DataError, first_line
-from edgeonnx.graph import with_outputs
+from edgeonnx.graph import between
 from edgeonnx.model import Model
 from edgeonnx.prune.layers import Floats, Layer
 
@@ -33,15 +34,22 @@ def picks(layer: Layer, sample: int, samples: int, positions: int) -> np.ndarray
 
 
 def tensors(model: Model, names: Collection[str], feeds: Iterable[Feeds]) -> Iterator[dict[str, np.ndarray]]:
-    """Some tensors of a model on each sample; only what they need is run.
+    """Some tensors of a model on each sample, and what is fed; only what they need is run.
+
+    Args:
+        model: any.
+        names: of the tensors.
+        feeds: a value for each input, or for inner tensors that what is left to run starts at; the same of all samples.
 
     Raises:
         DataError: a sample does not run.
     """
-    inputs = {tensor.name for tensor in model.inputs}
-    computed = [name for name in dict.fromkeys(names) if name not in inputs]
-    session = with_outputs(model, computed).session() if computed else None
+    session: ort.InferenceSession | None = None
+    computed: list[str] = []
     for number, feed in enumerate(feeds):
+        if number == 0:
+            computed = [name for name in dict.fromkeys(names) if name not in feed]
+            session = between(model, feed, computed).session() if computed else None
         try:
             taken = {v.name: feed[v.name] for v in session.get_inputs()} if session else {}
             found = session.run(computed, taken) if session else []

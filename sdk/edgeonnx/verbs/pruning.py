@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
 from edgeonnx.anatomy import node_macs
 from edgeonnx.bench.timing import Paired
 from edgeonnx.errors import InputError, ModelError
@@ -18,6 +20,7 @@ from edgeonnx.prune.masks import channel_masks
 from edgeonnx.prune.probe import Probe, probe
 from edgeonnx.prune.sparsity import parse_sparsity, sparsify
 from edgeonnx.prune.surgery import remove
+from edgeonnx.prune.unshare import unshare
 from edgeonnx.quantize.qdq import quantized_nodes
 from edgeonnx.targets import Target, runs_here
 from edgeonnx.verbs.data import Feeds, Preparation
@@ -130,7 +133,8 @@ def prunable(model: Model) -> Model:
     if quantized_nodes(model):
         raise ModelError(f"{model.path or 'the model'} is quantized; prune the float model it was made from")
     folded, _ = fold_constants(raise_opset(plain(model)))
-    return folded
+    RemoveUnusedNodesPass()(folded.ir)  # and the constants that were folded
+    return unshare(folded)
 
 
 def prune_by(
