@@ -207,7 +207,7 @@ def test_an_exporter_that_is_not_installed():
 
 @pytest.mark.skipif(find_spec("tensorflow") is not None, reason="TensorFlow is installed here")
 def test_a_source_whose_framework_is_not_installed(tmp_path):
-    (tmp_path / "m.tflite").write_bytes(b"")
+    (tmp_path / "m.tflite").write_bytes(b"x")
     with pytest.raises(ConvertError, match=r"pip install 'edgeonnx\[tensorflow\]'"):
         edgeonnx.convert(tmp_path / "m.tflite")
 

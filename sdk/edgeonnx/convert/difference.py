@@ -23,6 +23,8 @@ class Difference:
         elements: how many there are.
         within: whether that is tolerated.
         exact: whether it is of integers, text or booleans, which are not compared by a relative tolerance.
+        finite: whether the source gave any number that is not infinite or NaN; without one nothing was compared.
+        constant: whether the source gave the same for all samples, so that little was compared.
     """
 
     output: str
@@ -32,6 +34,8 @@ class Difference:
     elements: int
     within: bool
     exact: bool
+    finite: bool = True
+    constant: bool = False
 
 
 class Comparison:
@@ -47,11 +51,22 @@ class Comparison:
         self.output, self._tolerance, self._slack = output, tolerance, slack
         self._largest, self._magnitude, self._unequal, self._elements = 0.0, 0.0, 0, 0
         self._kinds: set[str] = set()
+        self._own, self._samples, self._finite, self._varied = 0.0, 0, False, False
+        self._first: Array | None = None
 
-    def add(self, wanted: Array, got: Array) -> None:
-        """One sample: what the source gave, and what onnxruntime gave. An axis of one more or less is no difference."""
+    def add(self, wanted: Array, got: Array, elsewhere: Array | None = None) -> None:
+        """One sample. An axis of one more or less is no difference.
+
+        Args:
+            wanted: what the source gave.
+            got: what onnxruntime gave.
+            elsewhere: what other kernels of the source gave; as far apart as these are, others may be.
+        """
         self._elements += wanted.size
         self._kinds.add(wanted.dtype.kind)
+        self._notice(wanted)
+        if elsewhere is not None and wanted.dtype.kind in "fiu" and elsewhere.shape == wanted.shape:
+            self._own = max(self._own, _distance(wanted, elsewhere)[0])
         if _squeezed(wanted) != _squeezed(got):
             self._largest, self._unequal = np.inf, self._unequal + wanted.size
             return
@@ -65,12 +80,41 @@ class Comparison:
         """What was found."""
         scale, exact = max(self._magnitude, _LEAST), not self._kinds <= set("f")
         if self._kinds <= set("fiu"):
-            within = self._largest <= max(self._slack, 0.0 if exact else self._tolerance * scale)
+            slack = self._slack + self._own if self._slack else 0.0
+            within = self._largest <= max(slack, 0.0 if exact else self._tolerance * scale)
         else:
             within = self._unequal == 0
         return Difference(
-            self.output, self._largest, self._largest / scale, self._unequal, self._elements, within, exact
+            output=self.output,
+            largest=self._largest,
+            relative=self._largest / scale,
+            unequal=self._unequal,
+            elements=self._elements,
+            within=within,
+            exact=exact,
+            finite=self._finite,
+            constant=self._samples > 1 and not self._varied,
         )
+
+    def _notice(self, wanted: Array) -> None:
+        """Whether the source's numbers are finite, and differ from sample to sample."""
+        if wanted.dtype == np.float16:  # which it computed in, and rounds to
+            self._tolerance = max(self._tolerance, 2 * float(np.finfo(np.float16).eps))
+        self._finite |= not wanted.size or wanted.dtype.kind != "f" or bool(np.isfinite(wanted).any())
+        self._samples += 1
+        if self._first is None:
+            self._first = wanted
+        self._varied |= varied(self._first, wanted)
+
+
+def varied(first: Array, other: Array) -> bool:
+    """Whether two differ where they overlap, or integers and text, such as labels, are not all alike in one."""
+    if first.ndim != other.ndim or not other.size:
+        return True
+    common = tuple(slice(min(pair)) for pair in zip(first.shape, other.shape, strict=True))
+    return not np.all(_same(first[common], other[common])) or (
+        other.dtype.kind != "f" and not np.all(_same(other, other.ravel()[0]))
+    )
 
 
 def _squeezed(array: Array) -> tuple[int, ...]:
