@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeonnx.calibration.samples import Data, open_samples
-from edgeonnx.convert import Array, Comparison, Difference, Feeds, Source, free_axes, varied
+from edgeonnx.convert import Array, Comparison, Difference, Feeds, Source, differ, free_axes
 from edgeonnx.errors import ConvertError
 from edgeonnx.model import Model, TensorSpec, explained
 from edgeonnx.quiet import quiet
@@ -119,7 +119,7 @@ class _Both:
             )
         self._samples += 1
         self._first = self._first or feeds
-        self._varied |= any(varied(self._first[name], array) for name, array in feeds.items())
+        self._varied |= any(differ(self._first[name], array) for name, array in feeds.items())
         for label, size in sizes.items():
             self._sizes[label].add(size)
         try:
