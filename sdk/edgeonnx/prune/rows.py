@@ -95,7 +95,7 @@ class Moments:
     @property
     def rows(self) -> int:
         """How many."""
-        return self._count + sum(waiting.shape[1] for waiting in self._rows)
+        return self._count + sum(len(waiting[0]) for waiting in self._rows)
 
     @property
     def mean(self) -> Floats:
