@@ -13,7 +13,7 @@ from edgeonnx.prune.layers import Floats, Layer
 Feeds = Mapping[str, np.ndarray]
 
 # Rows for each feature that is fitted, and how many at least and at most.
-_PER_FEATURE, _LEAST, _MOST = 6, 2000, 16000
+_PER_FEATURE, _LEAST, _MOST = 20, 8000, 32000
 # Bytes of rows that are multiplied at once.
 _BLOCK = 4 << 20
 
