@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from edgeonnx.optimize.passes._newer import edited_at
 from edgeonnx.optimize.passes.fuse_gelu import fuse_gelu
 from edgeonnx.optimize.passes.fuse_hardsigmoid import fuse_hardsigmoid
 from edgeonnx.optimize.passes.fuse_hardswish import fuse_hardswish
@@ -247,3 +248,9 @@ def test_root_mean_square_normalization(body):
 def test_products_and_sums(body, weights, found):
     model = graph(f"(float[3,6] x) => (float y) {{ {body} }}", w=weight(6, 4), z=noise(6), **weights)
     assert left(matmul_add_to_gemm, model, {"x": noise(3, 6)}) == found
+
+
+def test_an_edit_that_is_not_found_again_in_a_newer_opset_raises_nothing():
+    rounds = iter((1, 0))
+    model = graph("(float[2,3,4] x) => (float[2,3,4] y) { y = Softmax(x) }", opset=11)
+    assert edited_at(model, 20, 23, lambda _made: next(rounds)) == (model, 0)

@@ -27,6 +27,7 @@ def edited_at(model: Model, needed: int, highest: int | None, edit: Callable[[ir
         return model, 0
     try:
         # Raising writes what became an input as Constant nodes.
-        return edited(lift_constants(raise_opset(model, needed))[0], edit)
+        made, rewrites = edited(lift_constants(raise_opset(model, needed))[0], edit)
     except ModelError:  # an operator has no conversion
         return model, 0
+    return (made, rewrites) if rewrites else (model, 0)  # what is written otherwise now may not be found again
