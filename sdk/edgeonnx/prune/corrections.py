@@ -1,11 +1,12 @@
 """What nodes say of sizes, put right for fewer channels: one correction an operator, in the table below."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from edgeonnx.graph import constant, free_name, operand, set_constant
+from edgeonnx.prune.attention import HEADS
 from edgeonnx.prune.channels import Channels, Mask, stays
 from edgeonnx.prune.recurrent import STATES, starts_at_zero
 
@@ -54,6 +55,19 @@ def _grouped(node: ir.Node, cut: Cut) -> None:
     mask = cut.along(data, 1)
     if mask is not None and weight is not None and groups == len(mask) and weight.shape[1] == 1:
         node.attributes["group"] = ir.AttrInt64("group", int(mask.sum()))
+
+
+def _counted(attributes: Sequence[str], axis: int) -> Correction:
+    """A correction of attributes, each the number of groups or heads along an axis of the input in its place."""
+
+    def correct(node: ir.Node, cut: Cut) -> None:
+        for name, value in zip(attributes, node.inputs, strict=False):
+            mask = cut.along(value, axis) if name in node.attributes else None
+            if mask is not None:
+                count = node.attributes.get_int(name) * int(mask.sum()) // len(mask)
+                node.attributes[name] = ir.AttrInt64(name, count)
+
+    return correct
 
 
 def _recurrent(node: ir.Node, cut: Cut) -> None:
@@ -144,11 +158,13 @@ def _gather(node: ir.Node, cut: Cut) -> None:
 
 
 CORRECTIONS: Mapping[str, Correction] = {
+    "Attention": _counted(HEADS[:2], -1),
     "Conv": _grouped,
     "ConvTranspose": _grouped,
     "Expand": _sizes(1),
     "GRU": _recurrent,
     "Gather": _gather,
+    "GroupNormalization": _counted(("num_groups",), 1),
     "LSTM": _recurrent,
     "RNN": _recurrent,
     "Reshape": _sizes(1),

@@ -41,6 +41,8 @@ def einsum(node: ir.Node, trace: Trace) -> None:
         for letter in set(term) & set(found):
             role = Role.MAKES if letter == made else Role.FOLLOWS if letter in result else Role.READS
             trace.bind(value, term.index(letter), found[letter], role, node)
+    read = {letter for _, term in weights for letter in term}
+    trace.summed += [(found[x], f"{node.name} (Einsum)") for x in found if x not in result and x not in read]
     kept = next((letter for letter in result if letter in found), None)
     if kept is not None:
         trace.put(node.outputs[0], spread(found[kept], len(result), result.index(kept)))

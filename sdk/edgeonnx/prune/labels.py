@@ -4,7 +4,7 @@ A label is an integer. Labels that were united have one root (union-find: R. Tar
 Set Union Algorithm, 1975). A root is fixed where something needs its channel, and the reason is remembered.
 
 The labels of a tensor are an array that broadcasts to the tensor's shape: of size 1 along an axis whose positions all
-have the same labels. 0 is the label of what is no channel: it is fixed from the start, and what it is united with is fixed too.
+have the same labels. 0 is the label of what is no channel; it is fixed from the start.
 """
 
 import numpy as np
@@ -49,13 +49,14 @@ class Labels:
         Args:
             one: labels.
             other: labels.
-            why: a channel is fixed that meets the label 0.
+            why: a channel can't go that meets the label 0.
         """
         first, second = np.broadcast_arrays(self.roots(one), self.roots(other))
         pairs = np.unique(np.stack([first.ravel(), second.ravel()]), axis=1)
         for a, b in pairs[:, pairs[0] != pairs[1]].T:
             left, right = (int(root) for root in self.roots(np.array([a, b])))
             if not left or not right:
+                self._parents[left or right] = 0
                 self._fixed.setdefault(left or right, why)
             elif left != right:
                 self._parents[right] = left
@@ -69,12 +70,14 @@ class Labels:
 
     def why_fixed(self, label: int) -> str | None:
         """Why a channel can't go; None if it can."""
-        return self._fixed.get(int(self.roots(np.array([label]))[0]))
+        while (parent := int(self._parents[label])) not in (0, label):
+            label = parent
+        return self._fixed.get(label)
 
     def level(self, labels: Array, axis: int, why: str = _JOINED) -> Array:
         """Have all positions along an axis mean the same, see `unite`; the labels, of size 1 there."""
-        self.unite(labels, labels.max(axis, keepdims=True), why)
-        return self.compact(self.roots(labels).max(axis, keepdims=True))  # the label 0 is united with no other
+        self.unite(labels, labels.take([0], axis), why)
+        return self.compact(labels)
 
     def compact(self, labels: Array) -> Array:
         """The roots, of size 1 along each axis where they do not differ."""

@@ -1,6 +1,7 @@
 """`edgeonnx prune`: take channels out of a model, have the rest make up for them, measure, and keep what holds."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from edgeonnx.bench.timing import Paired
 from edgeonnx.calibration.samples import Data
-from edgeonnx.errors import BudgetError
+from edgeonnx.errors import BudgetError, OutputError
 from edgeonnx.external import all_weights
 from edgeonnx.files import check_writable
 from edgeonnx.model import Model
@@ -64,7 +65,7 @@ class PruneResult:
         groups: what became of each group of channels.
         stuck: nodes whose channels can't go, and why.
         zeros: share of zeros among the weights of the model as given, and of the pruned one.
-        compressed: bytes of both once compressed, as archives and bundles do it.
+        compressed: bytes of both once compressed, as archives and bundles do it; None where channels went.
         warnings: what the user should know.
         problems: why it missed its budget; empty if it did not.
     """
@@ -87,7 +88,7 @@ class PruneResult:
     groups: tuple[GroupRow, ...]
     stuck: tuple[tuple[str, str], ...]
     zeros: tuple[float, float]
-    compressed: tuple[int, int]
+    compressed: tuple[int, int] | None
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
 
@@ -142,9 +143,7 @@ def prune(
     """
     wish = checked(Wish(speedup, ratio, sparsity), importance)
     model = as_model(model)
-    for path in (output, masks):
-        if path is not None:
-            check_writable(Path(path), model.path)
+    _check_places(output, masks, (model.path, data, eval_data))
     profile = load_target(target) if target else None
     prepare = Preparation(model, as_pipeline(pipeline), skip_bad)
     calibration, evaluation = divide(prepare, data, eval_data, metric, SAMPLES)
@@ -155,6 +154,16 @@ def prune(
     if masks is not None:
         save_masks(Path(masks), pruned.masks)
     return settled(result, None if output is None else Path(output), force, BudgetError)
+
+
+def _check_places(output: str | Path | None, masks: str | Path | None, sources: Sequence[object]) -> None:
+    """Say early that a result can't be written, or would take the place of what it is made from."""
+    places = [Path(path) for path in (output, masks) if path is not None]
+    for path in places:
+        for source in sources:
+            check_writable(path, source if isinstance(source, (str, Path)) else None)
+    if len({path.resolve() for path in places}) < len(places):
+        raise OutputError(f"{masks} can't be both the model and its masks; give them two names")
 
 
 def _result(
@@ -187,7 +196,7 @@ def _result(
         groups=tuple(GroupRow(*row) for row in pruned.rows),
         stuck=pruned.stuck,
         zeros=(_zeros(model), _zeros(made)),
-        compressed=(_compressed(model), _compressed(made)),
+        compressed=(_compressed(model), _compressed(made)) if wish.sparsity else None,
         warnings=pruned.warnings,
         problems=_problems(yardstick, score, pruned.speed, wish, max_drop),
     )

@@ -12,6 +12,8 @@ from edgeonnx.model import Model
 from edgeonnx.optimize.normalize import plain
 from edgeonnx.optimize.opset import raise_opset
 from edgeonnx.optimize.passes.fold_constants import fold_constants
+from edgeonnx.optimize.passes.lift_constants import lift_constants
+from edgeonnx.optimize.passes.shape_constants import shape_constants
 from edgeonnx.prune.channels import Mask
 from edgeonnx.prune.draft import Draft
 from edgeonnx.prune.importance import METHODS
@@ -125,16 +127,21 @@ def checked(wish: Wish, importance: str) -> Wish:
 
 
 def prunable(model: Model) -> Model:
-    """The form that is pruned: the user's graph, of opset 13 or newer, without functions.
+    """The form that is pruned: the user's graph, of opset 13 or newer, without functions, known sizes written down.
 
     Raises:
         ModelError: the model is quantized.
     """
     if quantized_nodes(model):
         raise ModelError(f"{model.path or 'the model'} is quantized; prune the float model it was made from")
-    folded, _ = fold_constants(raise_opset(plain(model)))
-    RemoveUnusedNodesPass()(folded.ir)  # and the constants that were folded
-    return unshare(folded)
+    form, _ = lift_constants(raise_opset(plain(model)))
+    rewrites = 1
+    while rewrites:
+        shaped, known = shape_constants(form)
+        form, folded = fold_constants(shaped)
+        rewrites = known + folded
+    RemoveUnusedNodesPass()(form.ir)  # and the constants that were folded
+    return unshare(form)
 
 
 def prune_by(
