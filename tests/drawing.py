@@ -270,7 +270,7 @@ class Drawing:
         self.add("Reshape", self.add("Relu", rows, last=False), shape)
 
     def dequantize(self) -> None:
-        """Not beside a branch: onnxruntime 1.32 may end the process then. Of int8 up to opset 20: then it refuses it."""
+        """Not beside a branch: onnxruntime 1.32 may end the process then. Of int8 up to opset 20: it refuses newer."""
         if self._has("If"):
             return self.one()
         scale, zero = (
