@@ -270,10 +270,13 @@ class Drawing:
         self.add("Reshape", self.add("Relu", rows, last=False), shape)
 
     def dequantize(self) -> None:
-        """Not beside a branch: onnxruntime 1.32 ends the process on some such graphs."""
+        """Not beside a branch: onnxruntime 1.32 may end the process then. Of int8 up to opset 20: it refuses newer."""
         if self._has("If"):
             return self.one()
-        scale, zero = self.weight(np.float32(0.05)), self.weight(np.int8(self.one_of(0, 3)))
+        scale, zero = (
+            self.weight(np.float32(0.05)),
+            self.weight((np.int8 if self.opset < 21 else np.uint8)(self.one_of(0, 3))),
+        )
         self.add("DequantizeLinear", self.add("QuantizeLinear", self.any(), scale, zero, last=False), scale, zero)
         return None
 

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from edgeonnx.optimize.passes._newer import edited_at
 from edgeonnx.optimize.passes.fuse_gelu import fuse_gelu
 from edgeonnx.optimize.passes.fuse_hardsigmoid import fuse_hardsigmoid
 from edgeonnx.optimize.passes.fuse_hardswish import fuse_hardswish
@@ -250,7 +249,10 @@ def test_products_and_sums(body, weights, found):
     assert left(matmul_add_to_gemm, model, {"x": noise(3, 6)}) == found
 
 
-def test_an_edit_that_is_not_found_again_in_a_newer_opset_raises_nothing():
-    rounds = iter((1, 0))
-    model = graph("(float[2,3,4] x) => (float[2,3,4] y) { y = Softmax(x) }", opset=11)
-    assert edited_at(model, 20, 23, lambda _made: next(rounds)) == (model, 0)
+@pytest.mark.parametrize(("kind", "fused"), [(np.int8, False), (np.uint8, True)])
+def test_int8_is_not_raised_beyond_what_onnxruntime_takes(kind, fused):
+    body = """q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) t = Transpose<perm = [0,1,2]>(d)
+        p = Mul(t, t) m = ReduceMean(p, i) a = Add(m, e) r = Sqrt(a) n = Div(t, r) y = Mul(n, w)"""
+    model = rows(body, s=F(0.05), z=kind(0), e=F(1e-5), i=np.array([-1]), w=noise(8))
+    made = left(lambda m: fuse_rmsnorm(m, opset=23), model, X)
+    assert ("RMSNormalization" in made) is fused

@@ -11,7 +11,7 @@ import edgeonnx
 from edgeonnx.errors import DifferenceError, ModelError
 from edgeonnx.model import Model
 from edgeonnx.optimize.plan import Plan, Wish, plan_for
-from edgeonnx.verbs.attempt import Attempt
+from edgeonnx.verbs.attempt import Attempt, slower
 from edgeonnx.verbs.same import difference, samples_for
 
 NET = """(float[N,6,8,8] x) => (float[N,4] y) {
@@ -86,6 +86,21 @@ def test_no_more_is_left_out_than_must_be():
     kinds = {"Identity", "Softmax"}
     assert attempt.to_leave_out(lambda made: kinds <= {*operators(made)}) == {"remove_identities", "fuse_attention"}
     assert attempt.to_leave_out(lambda made: False) == frozenset()
+
+
+def test_a_pass_that_makes_it_slower_is_left_out():
+    source = build("(float[2,4] x) => (float[2,4] y) { y = Neg(x) }")
+    steps = " ".join(f"t{i + 1} = Neg(t{i})" for i in range(1000))
+    long = build(f"(float[2,4] x) => (float[2,4] y) {{ t0 = Neg(x) {steps} y = Identity(t1000) }}")
+
+    def drag(model):
+        return (long, 1) if model is not long else (model, 0)
+
+    attempt = Attempt(source, Plan((), (drag,)), frozenset(), None, [{"x": noise(2, 4)}], 1e-5)
+    made = attempt.made()
+    assert not attempt.differs(made)
+    assert slower(made.speed)
+    assert attempt.to_leave_out(attempt.same_and_quick) == {"drag"}
 
 
 def test_what_does_not_run_differs():
