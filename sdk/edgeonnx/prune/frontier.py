@@ -61,7 +61,9 @@ class Frontier:
             yield found
 
     def _fits(self, arrays: Sequence[object]) -> bool:
-        sizes = [array.nbytes if isinstance(array, np.ndarray) else np.inf for array in arrays]  # sequences can't be fed
+        sizes = [
+            array.nbytes if isinstance(array, np.ndarray) else np.inf for array in arrays
+        ]  # sequences can't be fed
         return sum(sizes) * len(self._kept) <= self._memory
 
 
