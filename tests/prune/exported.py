@@ -1,4 +1,4 @@
-"""Graphs as exporters write them: sizes computed from shapes, constants shared, operators of newer opsets, sequences."""
+"""Graphs as exporters write them: sizes computed, constants shared, operators of newer opsets, sequences."""
 
 import numpy as np
 import onnx

@@ -61,9 +61,8 @@ class Frontier:
             yield found
 
     def _fits(self, arrays: Sequence[object]) -> bool:
-        sizes = [
-            array.nbytes if isinstance(array, np.ndarray) else np.inf for array in arrays
-        ]  # sequences can't be fed
+        """Whether such arrays of every sample may be kept; sequences can't be fed again."""
+        sizes = [array.nbytes if isinstance(array, np.ndarray) else np.inf for array in arrays]
         return sum(sizes) * len(self._kept) <= self._memory
 
 
