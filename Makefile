@@ -165,7 +165,8 @@ check: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.house.write_docs
 
-bench: bench-runtime bench-cold bench-memory bench-throughput bench-calibration bench-pruning bench-optimizers bench-peers
+# bench-cold opens what bench-peers made.
+bench: bench-runtime bench-memory bench-throughput bench-calibration bench-pruning bench-optimizers bench-peers bench-cold
 
 bench-runtime: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/runtime_overhead.py

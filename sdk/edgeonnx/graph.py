@@ -116,8 +116,7 @@ def between(model: Model, given: Mapping[str, np.ndarray], names: Iterable[str])
     """
     copy = model.copy()
     graph, values = copy.ir.graph, values_by_name(copy.ir.graph)
-    ends = [values[name] for name in names]
-    graph.outputs.clear()
+    graph.outputs[:] = [values[name] for name in names]
     for name, array in given.items():
         made = values.get(name)
         if made is not None and made.producer() is not None:
@@ -126,10 +125,22 @@ def between(model: Model, given: Mapping[str, np.ndarray], names: Iterable[str])
             replace_all_uses_with(made, fed)
             made.name = free_name(graph, name)
             graph.inputs.append(fed)
-    end_at(copy.ir, ends)
-    read = {v.name for node in graph for v in node.inputs if v is not None} | read_by_subgraphs(graph)
-    graph.inputs[:] = [value for value in graph.inputs if value.name in read]
+    _keep_only_what_is_needed(graph)
     return copy
+
+
+def _keep_only_what_is_needed(graph: ir.Graph) -> None:
+    """Take out nodes, weights and inputs that no output needs, in place; what bodies read counts as read."""
+    needed, others = {value.name or "" for value in graph.outputs}, []
+    for node in reversed(graph):
+        if needed.intersection(value.name or "" for value in node.outputs):
+            needed |= read_by(node) - {""}
+        else:
+            others.append(node)
+    graph.remove(others)
+    for name in set(graph.initializers) - needed:
+        del graph.initializers[name]
+    graph.inputs[:] = [value for value in graph.inputs if value.name in needed]
 
 
 def end_at(model: ir.Model, outputs: list[ir.Value]) -> None:

@@ -199,7 +199,7 @@ class Model:
         return path
 
     def session(self, options: ort.SessionOptions | None = None) -> ort.InferenceSession:
-        """An onnxruntime session on the CPU, with the libraries of custom operators in use: see `libraries.py`.
+        """An onnxruntime session on the CPU, with the libraries of custom operators in use: see `edgeonnx.libraries`.
 
         Raises:
             ModelError: onnxruntime does not accept the model (its own words follow), an operator has no library, or

@@ -92,3 +92,16 @@ def test_any_graph(model, wish):
     feeds = [{"x": noise(*IMAGE, seed=seed, scale=0.5)} for seed in range(2)]
     made = whole(source, wish, feeds)
     assert count_nodes(made) <= count_nodes(source)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(models(), st.sampled_from([Wish(opset=21, offline="x86"), Wish(opset=15, ir_version=8, offline="arm")]))
+def test_any_graph_for_a_device(model, wish):
+    source = Model.from_proto(model)
+    try:
+        made, _ = run(source, plan_for(wish))
+    except ModelError as error:
+        assert "opset" in str(error)
+        return
+    assert made.opset <= max(wish.opset, 0)
+    assert difference(source, made, [{"x": noise(*IMAGE, scale=0.5)}]).relative <= TOLERANCE

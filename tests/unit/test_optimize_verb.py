@@ -1,5 +1,7 @@
 """Optimize: what it makes, what it says of it, and what it refuses."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -8,7 +10,7 @@ from models import build, noise, operators, proto, weight
 import edgeonnx
 from edgeonnx.errors import DifferenceError, ModelError
 from edgeonnx.model import Model
-from edgeonnx.optimize.plan import Wish, plan_for
+from edgeonnx.optimize.plan import Plan, Wish, plan_for
 from edgeonnx.verbs.attempt import Attempt
 from edgeonnx.verbs.same import difference, samples_for
 
@@ -84,6 +86,21 @@ def test_no_more_is_left_out_than_must_be():
     kinds = {"Identity", "Softmax"}
     assert attempt.to_leave_out(lambda made: kinds <= {*operators(made)}) == {"remove_identities", "fuse_attention"}
     assert attempt.to_leave_out(lambda made: False) == frozenset()
+
+
+def test_what_does_not_run_differs():
+    source = build("(float[2,4] x) => (float[2,4] y) { y = Relu(x) }")
+    broken = build("(float[2,4] x) => (float[2,4] y) { y = Gather(x, i) }", i=np.array([5, 5]))
+
+    def spoil(model):
+        return (broken, 1) if model is not broken else (model, 0)
+
+    attempt = Attempt(source, Plan((), (spoil,)), frozenset(), None, [{"x": noise(2, 4)}], 1e-5)
+    assert attempt.differs(attempt.made())
+    assert attempt.to_leave_out(attempt.same) == {"spoil"}
+    wrong = replace(attempt, samples=[{"x": noise(3, 4)}])
+    with pytest.raises(ModelError, match="does not run"):
+        wrong.same(source)
 
 
 def test_a_result_that_differs_is_kept_apart_and_the_pass_is_named(tmp_path):

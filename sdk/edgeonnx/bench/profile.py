@@ -5,13 +5,14 @@ import re
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from edgeonnx.model import Model, session_options
 
@@ -74,6 +75,34 @@ def node_times(model: Model, kernels: Iterable[Kernel]) -> tuple[dict[str, float
             times[name] += kernel.microseconds
             sizes[name] = kernel.bytes
     return dict(times), sizes
+
+
+def work_times(model: Model, kernels: Iterable[Kernel], work: Mapping[str, float]) -> dict[str, float]:
+    """Microseconds by node; a kernel fused of several nodes counts for the one that works most, not for its last.
+
+    Args:
+        model: that was profiled.
+        kernels: its profile.
+        work: of each node, by name: its multiply-accumulates.
+    """
+    times, _ = node_times(model, kernels)
+    nodes = {node.name or "": node for node in model.ir.graph}
+    found: dict[str, float] = defaultdict(float)
+    for name, microseconds in times.items():
+        found[max(_fused(nodes[name], times), key=lambda one: work.get(one, 0))] += microseconds
+    return dict(found)
+
+
+def _fused(node: ir.Node, times: Collection[str]) -> list[str]:
+    """A node with a kernel, and those before it that have none of their own: it does what they did."""
+    found, waiting = [node.name or ""], [node]
+    while waiting:
+        for value in waiting.pop().inputs:
+            made = None if value is None else value.producer()
+            if made is not None and made.name and made.name not in times and made.name not in found:
+                found.append(made.name)
+                waiting.append(made)
+    return found
 
 
 def _seconds(call: Callable[[], object]) -> float:

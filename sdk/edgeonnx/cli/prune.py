@@ -122,7 +122,7 @@ def _summary(result: PruneResult) -> list[tuple[str, object]]:
         ("how", f"{result.how}, {result.calibration_samples} calibration samples"),
         ("written to", result.output or "nowhere"),
     ]
-    if result.zeros[1] > result.zeros[0] + 0.005:
+    if result.compressed:
         zeros = f"{result.zeros[0]:.0%} -> {result.zeros[1]:.0%} of the weights"
         rows.insert(3, ("zeros", f"{zeros}; compressed {size(result.compressed[0])} -> {size(result.compressed[1])}"))
     return rows

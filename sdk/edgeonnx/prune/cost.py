@@ -1,7 +1,8 @@
 """What a model costs with some channels gone, node by node: multiply-accumulates, or time.
 
 A node's work is in proportion to the share of its channels that are left, of those it reads times of those it makes.
-Its time is a line over that share, through two measurements: with all channels, and with part of them.
+Its time is a line over that share, through two measurements: with all channels, and with part of them. Kernels work in
+blocks of channels, and a block that is filled in part takes the time of a whole one: shares are counted in blocks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ class Cost:
         whole: cost of each node with all channels, by name; a node that is not named costs nothing.
         part: the same with some channels gone; None: in proportion to the work that is left.
         gone: those that were gone for `part`.
+        block: channels that are counted as one.
     """
 
     def __init__(
@@ -36,7 +38,9 @@ class Cost:
         whole: Mapping[str, float],
         part: Mapping[str, float] | None = None,
         gone: Sequence[int] = (),
+        block: int = 1,
     ) -> None:
+        self._block = block
         self._sizes: list[int] = [1]
         self._places: dict[int, list[int]] = {}
         self._numbers: dict[tuple[str, int], int] = {}
@@ -58,7 +62,8 @@ class Cost:
         return float((self._fixed + self._slopes * self._shares(removed)).sum())
 
     def _shares(self, removed: Floats) -> Floats:
-        left = 1 - removed / np.array(self._sizes)
+        sizes = np.array(self._sizes)
+        left = np.ceil((sizes - removed) / self._block) / np.ceil(sizes / self._block)
         return np.asarray(left[self._first] * left[self._second])
 
     def _draw_lines(self, part: Floats, gone: Sequence[int]) -> None:

@@ -20,11 +20,13 @@ from edgeonnx.prune.channels import Channels, stays
 from edgeonnx.prune.draft import Draft, Solution, arrays_of
 from edgeonnx.prune.frontier import Frontier, stages
 from edgeonnx.prune.layers import Floats, Layer
-from edgeonnx.prune.rows import Feeds, picks, positions, tensors
+from edgeonnx.prune.rows import Feeds, blocks, picks, positions, tensors
 from edgeonnx.prune.trace import Role
 
 # Strengths of the ridge that are tried, as shares of the mean of a covariance's diagonal.
 _RIDGES = (1e-4, 1e-2, 1e-1, 1.0)
+# Of the mean of squares: a variance below it is what rounding left of a feature that is always the same.
+_PRECISION = 1e-6
 # One sample in so many is not fitted but judges.
 _JUDGES = 5
 # A fit must lower the error of the judges to this share at least.
@@ -63,7 +65,7 @@ def refit(
         progress: told (layers done, layers in all).
     """
     touched = _touched(draft, channels, layers)
-    aims = _aims(draft, touched)
+    aims = _aims(draft, channels, touched)
     expected = _targets(whole, touched, aims, feeds)
     needs = [[name for name in (layer.data, aims[layer.node].less) if name] for layer in touched]
     frontier = Frontier(draft.model.ir.graph, touched, needs, feeds)
@@ -88,7 +90,7 @@ def _touched(draft: Draft, channels: Channels, layers: Sequence[Layer]) -> list[
     return [layer for layer in layers if layer.data in changed or layer.node in readers]
 
 
-def _aims(draft: Draft, layers: Sequence[Layer]) -> dict[str, Aim]:
+def _aims(draft: Draft, channels: Channels, layers: Sequence[Layer]) -> dict[str, Aim]:
     """What each layer is fitted to: its own output, or the sum that it is the last to go into."""
     graph = draft.model.ir.graph
     last = stages(graph, layers)
@@ -100,8 +102,10 @@ def _aims(draft: Draft, layers: Sequence[Layer]) -> dict[str, Aim]:
         aims[layer.node] = Aim(layer.output)
         if reader is not None and reader.op_type == "Add" and reader.domain in STANDARD:
             other = next((v for v in reader.inputs if v is not None and v.name != layer.output), None)
-            if other is not None and not other.is_initializer() and last.get(other.name or "", -1) < number:
-                aims[layer.node] = Aim(reader.outputs[0].name or "", other.name)
+            name = "" if other is None or other.is_initializer() else other.name or ""
+            alike = name and channels.shapes.get(name) == channels.shapes.get(layer.output)
+            if alike and last.get(name, -1) < number:
+                aims[layer.node] = Aim(reader.outputs[0].name or "", name)
     return aims
 
 
@@ -110,10 +114,10 @@ def _targets(
 ) -> dict[str, list[np.ndarray]]:
     """What each layer is fitted to, by node: float32 (rows, outputs) a sample."""
     found: dict[str, list[np.ndarray]] = {layer.node: [] for layer in layers}
-    names = [name for layer in layers for name in (layer.output, aims[layer.node].tensor)]
+    names = [name for layer in layers for name in (layer.data, aims[layer.node].tensor)]
     for number, seen in enumerate(tensors(whole, names, feeds)):
         for layer in layers:
-            chosen = picks(layer, number, len(feeds), positions(layer, seen[layer.output]))
+            chosen = picks(layer, number, len(feeds), positions(layer, seen[layer.data]))
             found[layer.node].append(layer.targets(seen[aims[layer.node].tensor], chosen))
     return found
 
@@ -124,7 +128,7 @@ def _fitted(
     """A layer's weights by least squares; None where they are best as they are."""
     features, targets = [], []
     for number, (seen, wanted) in enumerate(zip(found, expected, strict=True)):
-        chosen = picks(layer, number, len(expected), _positions(layer, seen, aim))
+        chosen = picks(layer, number, len(expected), positions(layer, seen[layer.data]))
         features.append(layer.rows(seen[layer.data], chosen))
         targets.append(wanted - layer.targets(seen[aim.less], chosen) if aim.less else wanted)
     problem = _Problem(layer, draft.solution(layer), channels, draft.gone)
@@ -132,14 +136,6 @@ def _fitted(
     if not any(judges):
         return None
     return problem.solve(features, targets, np.array(judges))
-
-
-def _positions(layer: Layer, seen: Mapping[str, np.ndarray], aim: Aim) -> int:
-    if aim.less:
-        return positions(layer, seen[aim.less])
-    if layer.window is None:
-        return seen[layer.data].size // layer.features
-    return len(seen[layer.data]) * int(np.prod(layer.window.sizes))
 
 
 class _Problem:
@@ -159,11 +155,10 @@ class _Problem:
         before = self._layer.matrices(self._start.weight)
         bias = self._start.bias
         offset = np.zeros(self._layer.outputs) if bias is None else bias.astype(np.float64)
-        fit, judge = (
-            _Sums(self._layer, [f for f, j in zip(features, judges, strict=True) if j == side],
-                  [t for t, j in zip(targets, judges, strict=True) if j == side])
-            for side in (False, True)
-        )  # fmt: skip
+        fit, judge = (_Sums(self._layer) for _ in range(2))
+        for side, sums in ((False, fit), (True, judge)):
+            chosen = np.flatnonzero(judges == side)
+            sums.add([features[number] for number in chosen], [targets[number] for number in chosen])
         least, best = judge.error(before, offset, self._outer) * _GAIN, None
         for ridge in _RIDGES:
             matrices, shift = fit.solve(before, offset, self._inner, ridge, bias is not None)
@@ -172,30 +167,43 @@ class _Problem:
                 least, best = error, ridge
         if best is None:
             return None
-        matrices, shift = _Sums(self._layer, features, targets).solve(
-            before, offset, self._inner, best, bias is not None
-        )
+        matrices, shift = fit.with_those_of(judge).solve(before, offset, self._inner, best, bias is not None)
         return Solution(self._layer.weight_of(matrices), None if bias is None else shift)
 
 
 class _Sums:
     """Sums over rows of features x and targets y, one set a group; all that least squares and its error need."""
 
-    def __init__(self, layer: Layer, features: list[np.ndarray], targets: list[np.ndarray]) -> None:
+    def __init__(self, layer: Layer) -> None:
         groups, width = layer.groups, layer.outputs // layer.groups
-        self._rows = sum(rows.shape[1] for rows in features)
+        self._rows = 0
         self._x = np.zeros((groups, layer.features))
         self._y = np.zeros((groups, width))
         self._xx = np.zeros((groups, layer.features, layer.features))
         self._xy = np.zeros((groups, layer.features, width))
         self._yy = np.zeros((groups, width))
-        for x, flat in zip(features, targets, strict=True):
-            y = flat.reshape(len(flat), groups, width).transpose(1, 0, 2)
+
+    def add(self, features: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> None:
+        """Add samples' rows: features of shape (groups, rows, features), targets of shape (rows, outputs)."""
+        for part in blocks(features):
+            x, flat = np.concatenate(features[part], 1), np.concatenate(targets[part])
+            y = flat.reshape(len(flat), *self._y.shape).transpose(1, 0, 2)
+            self._rows += len(flat)
             self._x += x.sum(1, dtype=np.float64)
             self._y += y.sum(1, dtype=np.float64)
             self._xx += x.transpose(0, 2, 1) @ x
             self._xy += x.transpose(0, 2, 1) @ y
             self._yy += np.square(y, dtype=np.float64).sum(1)
+
+    def with_those_of(self, other: "_Sums") -> "_Sums":
+        """The sums over both's rows; these are changed."""
+        self._rows += other._rows
+        self._x += other._x
+        self._y += other._y
+        self._xx += other._xx
+        self._xy += other._xy
+        self._yy += other._yy
+        return self
 
     def solve(
         self, before: Floats, offset: Floats, inner: np.ndarray, ridge: float, biased: bool
@@ -204,11 +212,12 @@ class _Sums:
         count = max(self._rows, 1)
         x, y = self._x / count, self._y / count
         xx, xy = self._xx / count, self._xy / count
+        floor = _PRECISION * np.trace(xx[:, inner][:, :, inner], axis1=1, axis2=2)[:, None, None] / max(inner.sum(), 1)
         if biased:
             xx, xy = xx - x[:, :, None] * x[:, None, :], xy - x[:, :, None] * y[:, None, :]
         xx, xy = xx[:, inner][:, :, inner], xy[:, inner]
         start = before[:, inner]
-        strength = ridge * np.trace(xx, axis1=1, axis2=2)[:, None, None] / max(xx.shape[1], 1) + 1e-12
+        strength = ridge * np.trace(xx, axis1=1, axis2=2)[:, None, None] / max(xx.shape[1], 1) + floor + 1e-12
         change = np.linalg.solve(xx + strength * np.eye(xx.shape[1]), xy - xx @ start)
         matrices = np.zeros_like(before)
         matrices[:, inner] = start + change

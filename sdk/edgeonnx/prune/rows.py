@@ -1,8 +1,6 @@
 """What layers see and make on samples: some positions of each, the same ones whenever they are asked for."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import onnxruntime as ort
@@ -15,7 +13,9 @@ from edgeonnx.prune.layers import Floats, Layer
 Feeds = Mapping[str, np.ndarray]
 
 # Rows for each feature that is fitted, and how many at least and at most.
-_PER_FEATURE, _LEAST, _MOST = 6, 2000, 16000
+_PER_FEATURE, _LEAST, _MOST = 20, 8000, 32000
+# Bytes of rows that are multiplied at once.
+_BLOCK = 4 << 20
 
 
 def picks(layer: Layer, sample: int, samples: int, positions: int) -> np.ndarray:
@@ -58,50 +58,82 @@ def tensors(model: Model, names: Collection[str], feeds: Iterable[Feeds]) -> Ite
         yield {**feed, **dict(zip(computed, found, strict=True))}
 
 
-def positions(layer: Layer, output: np.ndarray) -> int:
-    """Positions of a layer's output, all but its channels."""
-    return output.size // layer.outputs
+def blocks(arrays: Sequence[np.ndarray]) -> Iterator[slice]:
+    """Which of some arrays to work on together: small products one by one cost mostly their calls."""
+    start = size = 0
+    for number, array in enumerate(arrays):
+        if size + array.nbytes > _BLOCK and number > start:
+            yield slice(start, number)
+            start, size = number, 0
+        size += array.nbytes
+    if len(arrays) > start:
+        yield slice(start, len(arrays))
 
 
-@dataclass
+def positions(layer: Layer, data: np.ndarray) -> int:
+    """Positions of what a layer makes of an input, all but its channels."""
+    if layer.window is None:
+        return int(data.size) // layer.features
+    return len(data) * int(np.prod(layer.window.sizes))
+
+
 class Moments:
-    """Sums over rows, from which means and covariances follow; the arrays are float64.
+    """Sums over rows, from which means and covariances follow."""
 
-    Attributes:
-        rows: how many.
-        total: of features, shape (groups, features).
-        products: of features with each other, shape (groups, features, features).
-    """
+    def __init__(self) -> None:
+        self._rows: list[np.ndarray] = []
+        self._count = 0
+        self._total: Floats | float = 0.0
+        self._products: Floats | float = 0.0
 
-    rows: int
-    total: Floats
-    products: Floats
+    def add(self, rows: np.ndarray) -> None:
+        """Add rows of features, shape (groups, rows, features); they wait until there are enough to multiply."""
+        self._rows.append(rows)
+        if sum(waiting.nbytes for waiting in self._rows) > _BLOCK:
+            self._multiply()
 
-    @cached_property
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return self._count + sum(len(waiting[0]) for waiting in self._rows)
+
+    @property
     def mean(self) -> Floats:
         """Shape (groups, features)."""
-        return np.asarray(self.total / max(self.rows, 1))
+        self._multiply()
+        return np.asarray(self._total / max(self._count, 1))
 
     def covariance(self, centred: bool) -> Floats:
         """Shape (groups, features, features); of the deviations from the mean, or of the features themselves."""
-        whole = self.products / max(self.rows, 1)
-        return np.asarray(whole - self.mean[:, :, None] * self.mean[:, None, :] if centred else whole)
+        self._multiply()
+        whole, mean = np.asarray(self._products / max(self._count, 1)), self.mean
+        return whole - mean[:, :, None] * mean[:, None, :] if centred else whole
+
+    def _multiply(self) -> None:
+        if self._rows:
+            rows = np.concatenate(self._rows, 1)
+            self._count += rows.shape[1]
+            self._total = self._total + rows.sum(1, dtype=np.float64)
+            self._products = self._products + (rows.transpose(0, 2, 1) @ rows).astype(np.float64)
+            self._rows = []
 
 
 def moments(model: Model, layers: Sequence[Layer], feeds: Sequence[Feeds]) -> dict[str, Moments]:
     """Moments of what layers see, by node."""
-    names = [name for layer in layers for name in (layer.data, layer.output)]
-    found: dict[str, Moments] = {}
-    for number, seen in enumerate(tensors(model, names, feeds)):
+    return moments_of(layers, tensors(model, [layer.data for layer in layers], feeds), len(feeds))
+
+
+def moments_of(layers: Sequence[Layer], found: Iterable[Feeds], samples: int) -> dict[str, Moments]:
+    """Moments of what layers see, by node.
+
+    Args:
+        layers: which.
+        found: what they read, sample by sample.
+        samples: how many there are.
+    """
+    sums = {layer.node: Moments() for layer in layers}
+    for number, seen in enumerate(found):
         for layer in layers:
-            chosen = picks(layer, number, len(feeds), positions(layer, seen[layer.output]))
-            rows = layer.rows(seen[layer.data], chosen)
-            total, products = rows.sum(1, dtype=np.float64), (rows.transpose(0, 2, 1) @ rows).astype(np.float64)
-            if layer.node in found:
-                known = found[layer.node]
-                known.rows += rows.shape[1]
-                known.total += total
-                known.products += products
-            else:
-                found[layer.node] = Moments(rows.shape[1], total, products)
-    return found
+            data = seen[layer.data]
+            sums[layer.node].add(layer.rows(data, picks(layer, number, samples, positions(layer, data))))
+    return sums

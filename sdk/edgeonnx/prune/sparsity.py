@@ -15,8 +15,9 @@ import numpy as np
 
 from edgeonnx.errors import InputError
 from edgeonnx.prune.draft import Draft, Solution, arrays_of
+from edgeonnx.prune.frontier import Frontier
 from edgeonnx.prune.layers import Floats, Layer
-from edgeonnx.prune.rows import Feeds, moments
+from edgeonnx.prune.rows import Feeds, moments_of
 
 _RIDGE = 1e-2
 # Columns between two choices of what becomes zero, where that is free.
@@ -92,9 +93,10 @@ def sparsify(
         The draft with zeros, and the names of the nodes that have them.
     """
     chosen = [layer for layer in layers if layer.features >= _FEWEST]
+    frontier = Frontier(draft.model.ir.graph, chosen, [[layer.data] for layer in chosen], feeds)
     for number, layer in enumerate(chosen):
         progress(number, len(chosen))
-        seen = moments(draft.model, [layer], feeds)[layer.node]
+        seen = moments_of([layer], frontier.before(number, draft.model), len(feeds))[layer.node]
         matrices = layer.matrices(draft.array(layer.weight))
         covariance = seen.covariance(centred=False)
         sparse = np.stack([_sparse(m, c, sparsity) for m, c in zip(matrices, covariance, strict=True)])

@@ -1,5 +1,7 @@
 """Passes on a model, what they made of it, and which of them to leave out where that differs or is slower."""
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -64,7 +66,10 @@ class Attempt:
     def made(self) -> Made:
         """The same, held against the one given."""
         model, changes = run(self.source, self.plan, self.skip)
-        return Made(model, changes, self._far(model), *self._speed(model))
+        far = self._far(model)
+        if not math.isfinite(far.relative):
+            return Made(model, changes, far, None, "not measured: its outputs are others")
+        return Made(model, changes, far, *self._speed(model))
 
     def differs(self, made: Made) -> bool:
         """Whether outputs are further from the given model's than they may."""
@@ -90,7 +95,8 @@ class Attempt:
             return None, "not measured: nothing changed"
         if self.target is not None and (self.target.providers[0].name != CPU or not runs_here(self.target)):
             return None, f"not measured: this machine is not a {self.target.name}"
-        return time_here(self.source, made, dict(self.samples[0])), "this machine"
+        # One thread's time, so that it is not what else the machine does for which a pass is left out.
+        return time_here(self.source, made, dict(self.samples[0]), time.process_time), "this machine"
 
     def allowing_for_rounding(self) -> "Attempt":
         """The same, allowing for what rounding alone does to the given model's outputs."""

@@ -65,7 +65,7 @@ class PruneResult:
         groups: what became of each group of channels.
         stuck: nodes whose channels can't go, and why.
         zeros: share of zeros among the weights of the model as given, and of the pruned one.
-        compressed: bytes of both once compressed, as archives and bundles do it.
+        compressed: bytes of both once compressed, as archives and bundles do it; None where channels went.
         warnings: what the user should know.
         problems: why it missed its budget; empty if it did not.
     """
@@ -88,7 +88,7 @@ class PruneResult:
     groups: tuple[GroupRow, ...]
     stuck: tuple[tuple[str, str], ...]
     zeros: tuple[float, float]
-    compressed: tuple[int, int]
+    compressed: tuple[int, int] | None
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
 
@@ -196,7 +196,7 @@ def _result(
         groups=tuple(GroupRow(*row) for row in pruned.rows),
         stuck=pruned.stuck,
         zeros=(_zeros(model), _zeros(made)),
-        compressed=(_compressed(model), _compressed(made)),
+        compressed=(_compressed(model), _compressed(made)) if wish.sparsity else None,
         warnings=pruned.warnings,
         problems=_problems(yardstick, score, pruned.speed, wish, max_drop),
     )

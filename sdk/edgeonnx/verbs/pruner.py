@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeonnx.anatomy import node_macs
-from edgeonnx.bench.profile import node_times, profile
+from edgeonnx.bench.profile import profile, work_times
 from edgeonnx.bench.timing import Paired
 from edgeonnx.errors import InputError
 from edgeonnx.model import Model
@@ -17,8 +17,8 @@ from edgeonnx.verbs.job import Progress
 
 # Kernels of CPUs work in blocks of so many channels; which, the time tells.
 _ALIGNS = (8, 16)
-# How often the share that is to go is corrected by what was measured.
-_ATTEMPTS = 4
+# How often the share that is to go is corrected by what was measured, and how far beyond the wish is near enough.
+_ATTEMPTS, _NEAR = 6, 1.02
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,10 @@ class Pruner:
         assert speedup is not None
         return self._by_speed(speedup)
 
+    def most(self) -> tuple[int, ...]:
+        """Channels of a plan that leaves the last few of every group."""
+        return tuple(channel for levels in self._levels.values() if levels for channel in levels[-1].gone)
+
     def rows(self, plan: Plan) -> tuple[tuple[str, int, int, float], ...]:
         """Of each group: name, channels before, channels left, error of its going by itself."""
         found, gone = [], set(plan.gone)
@@ -98,23 +102,33 @@ class Pruner:
 
     def _by_speed(self, speedup: float) -> Plan:
         """The plan that costs the least accuracy of those that were measured to be so fast; else the fastest."""
-        cost = self._times() if self._speed else self.work()
-        tried: list[tuple[float, Plan]] = []
-        for levels in self._grids:
-            left = 1 / speedup
-            for _ in range(_ATTEMPTS):
-                plan = self._on_grid(levels, cost, left)
-                if plan is None:
-                    break
-                speed = self._speed(self._shape(plan.gone)).ratio if self._speed else speedup
-                tried.append((speed, plan))
-                if speed >= speedup:
-                    break
-                left *= min(0.97, speed / speedup)
+        work = self.work()
+        pairs = [(levels, work) for levels in self._grids]
+        if self._speed:
+            pairs += zip(self._grids, self._times(), strict=True)
+        tried = [one for levels, cost in pairs for one in self._timed(levels, cost, speedup)]
         if not tried:
-            raise self._too_much(cost, 1 / speedup, f"speedup {speedup:g}x")
+            raise self._too_much(work, 1 / speedup, f"speedup {speedup:g}x")
         fast = [plan for speed, plan in tried if speed >= speedup]
         return min(fast, key=lambda plan: plan.error) if fast else max(tried, key=lambda pair: pair[0])[1]
+
+    def _timed(self, levels: Mapping[str, Sequence[Level]], cost: Cost, speedup: float) -> list[tuple[float, Plan]]:
+        """Plans with their speeds, each nearer to the wish than the one before: cost foretells, the clock corrects."""
+        tried: list[tuple[float, Plan]] = []
+        left, wanted = 1 / speedup, 1 / speedup
+        slow, fast = (1.0, 1.0), (0.0, 0.0)  # cost that is left, time: of what is too slow, of what is fast enough
+        for _ in range(_ATTEMPTS):
+            plan = self._on_grid(levels, cost, left)
+            if plan is None or plan in (one for _, one in tried):
+                break
+            # The lower end of the interval: of several tries the best is too good by chance.
+            speed = self._speed(self._shape(plan.gone)).low if self._speed else speedup
+            tried.append((speed, plan))
+            if speedup <= speed <= speedup * _NEAR:
+                break
+            slow, fast = (slow, (left, 1 / speed)) if speed >= speedup else ((left, 1 / speed), fast)
+            left = _between(slow, fast, wanted)
+        return tried
 
     def _on_grid(self, levels: Mapping[str, Sequence[Level]], cost: Cost, left: float) -> Plan | None:
         """A plan that leaves a share of the cost; None where so much can't go."""
@@ -126,8 +140,7 @@ class Pruner:
         return Plan(gone, sum(level.error for level in chosen)) if reached else None
 
     def _too_much(self, cost: Cost, left: float, wish: str) -> InputError:
-        most = [channel for levels in self._levels.values() if levels for channel in levels[-1].gone]
-        least = cost.total(cost.removed(most)) / cost.total(cost.removed(()))
+        least = cost.total(cost.removed(self.most())) / cost.total(cost.removed(()))
         return InputError(
             f"{wish}: expected to keep {left:.2f} of the model's cost, but {least:.2f} is left when every group of "
             "channels is down to its last few: more would empty a layer; ask for less"
@@ -139,18 +152,27 @@ class Pruner:
 
     def work(self) -> Cost:
         """Multiply-accumulates, as a function of what is gone."""
+        return Cost(self.study.model.ir.graph, self.study.channels, self._macs())
+
+    def _macs(self) -> dict[str, float]:
         graph = self.study.model.ir.graph
         counts = node_macs(self.study.model, self.study.channels.shapes)
-        macs = {node.name or "": float(count or 0) for node, count in zip(graph, counts, strict=True)}
-        return Cost(graph, self.study.channels, macs)
+        return {node.name or "": float(count or 0) for node, count in zip(graph, counts, strict=True)}
 
-    def _times(self) -> Cost:
-        """Times of the nodes, measured with all channels and with half of each group."""
+    def _times(self) -> list[Cost]:
+        """Times of the nodes, measured with all channels and with half of each group; one for each size of blocks."""
         self._progress("time nodes", 0, 2)
         half = [channel for group in self.study.channels.groups for channel in group.channels[1::2]]
-        feeds = self.study.feeds[0]
-        whole, _ = node_times(self.study.model, profile(self.study.model, feeds))
+        feeds, macs = self.study.feeds[0], self._macs()
+        whole = work_times(self.study.model, profile(self.study.model, feeds), macs)
         self._progress("time nodes", 1, 2)
         smaller = self._shape(half)
-        part, _ = node_times(smaller, profile(smaller, feeds))
-        return Cost(self.study.model.ir.graph, self.study.channels, whole, part, half)
+        part = work_times(smaller, profile(smaller, feeds), macs)
+        graph, channels = self.study.model.ir.graph, self.study.channels
+        return [Cost(graph, channels, whole, part, half, align) for align in _ALIGNS]
+
+
+def _between(slow: tuple[float, float], fast: tuple[float, float], wanted: float) -> float:
+    """Where the line through two pairs of cost and time comes to a time; at least a tenth away from either."""
+    share = (slow[1] - wanted) / max(slow[1] - fast[1], 1e-9)
+    return slow[0] + (fast[0] - slow[0]) * min(max(share, 0.1), 0.9)

@@ -11,7 +11,7 @@ Rules:
 Models that were converted from a framework with the channels last have a Transpose on either side of every Conv.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -94,9 +94,9 @@ class _Region:
         inside, before = set(self.ways), -1
         while len(inside) != before:
             before = len(inside)
-            for node in list(inside):
-                data = _data(node, self.ways[node])
-                if self._cost(data, inside - {node}) <= self._cost(data, inside):
+            for node, way in self.ways.items():
+                data = _data(node, way)
+                if node in inside and self._cost(data, inside - {node}) <= self._cost(data, inside):
                     inside.remove(node)
         return _Region(self.graph, self.order, {node: way for node, way in self.ways.items() if node in inside})
 
@@ -108,12 +108,11 @@ class _Region:
     def turn(self) -> None:
         """Turn it, in place."""
         before: dict[ir.Value, ir.Value] = {}
-        inner = {value for node, way in self.ways.items() if not way.ends for value in node.outputs}
-        shapes = {value: value.shape for value in inner}
+        inner = {value: value.shape for node, way in self.ways.items() if not way.ends for value in node.outputs}
         for node, way in self.ways.items():
             self._say(node, way, before, inner)
-        for value in inner:
-            self._return(value, shapes[value])
+        for value, shape in inner.items():
+            self._return(value, shape)
         drop(value.producer() for value in before)
 
     def _cost(self, data: Sequence[ir.Value], inside: set[ir.Node]) -> int:
@@ -144,7 +143,7 @@ class _Region:
         """What a Transpose does that is of the same graph."""
         return _order(node) if node.graph is self.graph else None
 
-    def _say(self, node: ir.Node, way: Turned, before: dict[ir.Value, ir.Value], inner: set[ir.Value]) -> None:
+    def _say(self, node: ir.Node, way: Turned, before: dict[ir.Value, ir.Value], inner: Collection[ir.Value]) -> None:
         for place in way.moved:
             value = node.inputs[place]
             if value is None or value in inner:
