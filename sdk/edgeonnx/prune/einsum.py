@@ -5,7 +5,6 @@ https://onnx.ai/onnx/operators/onnx__Einsum.html
 
 from collections.abc import Sequence
 
-import numpy as np
 import onnx_ir as ir
 
 from edgeonnx.prune.labels import Array, varying
@@ -65,9 +64,7 @@ def letters(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     return terms, result.replace("...", widest)
 
 
-def _channels(
-    value: ir.Value, term: str, terms: Sequence[str], result: str, trace: Trace
-) -> tuple[str, Array]:
+def _channels(value: ir.Value, term: str, terms: Sequence[str], result: str, trace: Trace) -> tuple[str, Array]:
     """The letter that a tensor has channels along, and their labels; an empty one if it has none."""
     labels = trace.of(value)
     shared = [axis for axis in varying(labels) if term[axis] in result and sum(term[axis] in t for t in terms) > 1]

@@ -103,8 +103,8 @@ class LayerReader:
         covariance = moments.covariance(centred=solution.bias is not None)
         if not np.isfinite(covariance).all():
             raise DataError(
-                f"{layer.node} ({layer.kind}) reads numbers on the samples that are not finite once they are squared in "
-                "float32; give samples of the magnitude that the model was trained on"
+                f"{layer.node} ({layer.kind}) reads numbers on the samples that are not finite once they are squared "
+                "in float32; give samples of the magnitude that the model was trained on"
             )
         self._energy = float(np.einsum("gfo,gfk,gko->", self._matrices, covariance, self._matrices, optimize=True))
         ridge = _RIDGE * np.trace(covariance, axis1=1, axis2=2) / layer.features + 1e-12

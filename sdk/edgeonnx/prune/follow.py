@@ -5,7 +5,7 @@ reads can't be pruned, and the reason is remembered. So with what leaves the gra
 read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -97,7 +97,7 @@ def _fix_unread(trace: Trace) -> None:
         trace.labels.fix(unread, f"{node} sums over it, and no weight does: as over the width of queries and keys")
 
 
-def _by_axis(node: ir.Node, trace: Trace, axes: list[int]) -> Array:
+def _by_axis(node: ir.Node, trace: Trace, axes: Sequence[int]) -> Array:
     """Labels of a node's first input after those along axes that it works along were fixed."""
     data = node.inputs[0]
     assert data is not None

@@ -20,6 +20,7 @@ from edgeonnx.model import Model
 from edgeonnx.prune.channels import Channels, stays
 from edgeonnx.prune.corrections import CORRECTIONS, Cut
 
+
 def remove(model: Model, channels: Channels, gone: Collection[int]) -> Model:
     """The model without some channels.
 

@@ -4,8 +4,6 @@ Exporters keep equal constants once. A vector that two layers share would have t
 have nothing to do with each other.
 """
 
-import onnx_ir as ir
-
 from edgeonnx.graph import constant, set_constant
 from edgeonnx.model import Model
 
@@ -17,7 +15,7 @@ def unshare(model: Model) -> Model:
         array = constant(value)
         if array is None or array.size < 2 or array.size > max(array.shape) or (array != array.flat[0]).any():
             continue
-        for node, index in value.uses()[1:]:
+        for node, index in list(value.uses())[1:]:
             if node.graph is copy.ir.graph and array.dtype.kind == "f":
                 set_constant(node, index, array)
     return Model(copy.ir)
