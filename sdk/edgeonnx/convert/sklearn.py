@@ -190,7 +190,10 @@ def _dense(outputs: Any) -> Array:
 
 def _reason(error: BaseException) -> str:
     if lacking := _NO_CONVERTER.search(str(error)):
-        return f"skl2onnx has no converter for {lacking[1]}; use an estimator that it knows, or register one in FUNC: see docs/convert.md"
+        return (
+            f"skl2onnx has no converter for {lacking[1]}; use an estimator that it knows, or register one in FUNC: see "
+            "docs/convert.md"
+        )
     for said, hint in _HINTS.items():
         if said in str(error):
             return hint
