@@ -24,7 +24,7 @@ class Anatomy:
 
     Attributes:
         operators: operator -> number of nodes; an operator of a domain of its own is written `domain::name`.
-        domains: operator domains in use.
+        domains: operator domains in use, those of its own functions apart.
         parameters: number of elements of all floating or integer weights.
         macs: multiply-accumulates of one inference of the main graph, free dimensions taken as 1; None if unknown.
         uncounted: operators that do arithmetic which `macs` leaves out.
@@ -46,7 +46,7 @@ def dissect(model: Model) -> Anatomy:
     constants = [t for n in nodes if n.op_type == "Constant" and (t := _constant(n)) is not None]
     return Anatomy(
         operators=dict(operators.most_common()),
-        domains=frozenset(n.domain or "" for n in nodes),
+        domains=frozenset(n.domain or "" for n in nodes if n.op_identifier() not in model.ir.functions),
         parameters=sum(tensor.size for tensor in [*weights, *constants]),
         macs=_macs(model),
         uncounted=tuple(sorted({n.op_type for n in nodes if _uncounted(n)})),

@@ -63,7 +63,7 @@ class Estimator(Source):
         self.framework = release("scikit-learn", "scikit-learn")
         self.exporter = release("skl2onnx", "skl2onnx")
         self._outputs: list[str] = []
-        self._widths: dict[str, int | str | None] = {}
+        self._raw = False
         given = _given(examples)
         self.drawn = given is None
         self._columns = columns(estimator, given, name)
@@ -90,9 +90,6 @@ class Estimator(Source):
         refuse_foreign(model, self.name)
         self._outputs = [spec.name for spec in model.outputs]
         names = _apart(model)
-        self._widths = {
-            spec.name: spec.shape[1] for spec in model.outputs if spec.shape is not None and len(spec.shape) == 2
-        }
         names = [_SCORES if name == _PROBABILITIES and self._scored else name for name in names]
         return name_axes(named(model, [spec.name for spec in self.inputs], names, self.name), axes)
 
@@ -104,6 +101,7 @@ class Estimator(Source):
         plain: dict[Any, Any] = {"zipmap": False}
         raw: list[dict[Any, Any]] = [{id(last): {"raw_scores": True, **more}} for more in (plain, {})]
         for options in (*(raw if self._scored else ()), plain, None):
+            self._raw = options in raw
             try:
                 return self._skl2onnx.to_onnx(self._estimator, options=options, **settings)
             except NameError:  # the estimator has no such option
@@ -128,7 +126,7 @@ class Estimator(Source):
         if isinstance(outputs, list):
             return [_dense(one) for one in outputs]
         dense = _dense(outputs)
-        if output == _PROBABILITIES and dense.ndim == 1 and self._widths.get(output) == 2:
+        if output == _PROBABILITIES and dense.ndim == 1 and self._raw:
             dense = np.stack([-dense, dense], axis=1)
         return [dense]
 
@@ -192,7 +190,10 @@ def _dense(outputs: Any) -> Array:
 
 def _reason(error: BaseException) -> str:
     if lacking := _NO_CONVERTER.search(str(error)):
-        return f"skl2onnx has no converter for {lacking[1]}; use an estimator that it knows, or register one"
+        return (
+            f"skl2onnx has no converter for {lacking[1]}; use an estimator that it knows, or register one in FUNC: see "
+            "docs/convert.md"
+        )
     for said, hint in _HINTS.items():
         if said in str(error):
             return hint
