@@ -3,11 +3,15 @@
 `quantize` and `package` are what most people call; `load` opens a bundle as a device does.
 """
 
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+# As in `edgeonnx.runtime`, which is not always imported before onnxruntime is.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from edgeonnx.bench.timing import Latency, Paired
