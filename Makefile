@@ -152,7 +152,7 @@ examples/web/node_modules/.package-lock.json: examples/web/package-lock.json
 web: examples/web/node_modules/.package-lock.json
 
 # The same golden samples in browser, node, C and on emulated boards; writes docs/platforms.md.
-platforms: $(VENV)/.installed-dev web
+platforms: $(VENV)/.installed-dev $(OPENVINO)/.installed $(QNN)/.installed web
 	$(BIN)/python -m pytest -m 'slow or not slow' tests/platforms
 	$(BIN)/python -m tests.platforms.table
 
@@ -165,7 +165,8 @@ check: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.house.write_docs
 
-bench: bench-runtime bench-cold bench-memory bench-throughput bench-calibration bench-pruning bench-optimizers bench-peers
+# bench-cold opens what bench-peers made.
+bench: bench-runtime bench-memory bench-throughput bench-calibration bench-pruning bench-optimizers bench-peers bench-cold
 
 bench-runtime: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/runtime_overhead.py

@@ -54,6 +54,8 @@ def main(arguments: list[str]) -> None:
         sys.exit("no target's profile describes this machine")
     given = list(zip(arguments[::2], arguments[1::2], strict=True))
     pairs = [(Path(int8).stem, (Path(float_model), Path(int8))) for float_model, int8 in given] or found()
+    if not pairs:
+        sys.exit(f"no models in {CASES}: run make bench-peers PEERS=edgeonnx, or name some: FLOAT.onnx INT8.onnx ...")
     print(f"{'model':<24}{'float ms':>10}{'bundle ms':>11}{'ratio':>8}   for {target}")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "edgeonnx_runtime").symlink_to(ROOT / "sdk" / "edgeonnx" / "runtime")

@@ -9,7 +9,7 @@ from hypothesis import settings
 import edgeonnx
 from tests import native
 
-# `make test` draws the same examples every time, so that it says of a change what the change did; `make fuzz` draws new ones.
+# `make test` draws the same examples every time, so that what fails is what was changed; `make fuzz` draws new ones.
 settings.register_profile("repeatable", derandomize=True)
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "fashion_mnist"

@@ -26,15 +26,17 @@ class Case:
         sizes: free dimensions -> the size that is timed, then another that outputs are compared at too. By name, or by
             `input:axis`; what is not here is 1 and 2.
         numbers: inputs of one number -> what they are fed.
+        below: inputs of integers -> all of them are below; 2 for what is not here.
     """
 
     title: str
     make: Callable[[Path, Path], object]
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)
+    below: Mapping[str, int] = field(default_factory=dict)
 
     def feeds(self, model: Model) -> Iterator[Feeds]:
-        """Noise of the size that is timed, then of the other: normal, or 0 and 1 where integers are taken."""
+        """Noise of the size that is timed, then of the other: normal, or integers."""
         for turn in range(2):
             random = np.random.default_rng(turn)
             yield {tensor.name: self._noise(tensor, turn, random) for tensor in model.inputs}
@@ -47,8 +49,8 @@ class Case:
         dtype = np.dtype(tensor.dtype)
         if tensor.name in self.numbers:
             return np.full(shape, self.numbers[tensor.name], dtype)
-        floats = dtype.kind == "f"
-        return (random.standard_normal(shape) if floats else random.integers(0, 2, shape)).astype(dtype)
+        whole = random.integers(0, self.below.get(tensor.name, 2), shape)
+        return (random.standard_normal(shape) if dtype.kind == "f" else whole).astype(dtype)
 
 
 def copied(path: str) -> Callable[[Path, Path], object]:
@@ -90,7 +92,9 @@ CASES = {
         packaged(f"{OCR}/ch_ppocr_mobile_v2.0_cls_infer.onnx"),
         {"x:2": (48, 48), "x:3": (192, 192)},
     ),
-    "magika": Case("Magika, file types", packaged("magika/models/standard_v3_3/model.onnx")),
+    # Bytes, and 256 beyond the end. On two different ones alone, outputs are rounding: the last bit of the weights
+    # moves them by a thousandth.
+    "magika": Case("Magika, file types", packaged("magika/models/standard_v3_3/model.onnx"), below={"bytes": 257}),
     "silero": Case(
         "Silero VAD", packaged("silero_vad/data/silero_vad_16k_op15.onnx"), {"sequence": (576, 576)}, {"sr": 16000}
     ),

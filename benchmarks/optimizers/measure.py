@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import onnx
@@ -28,7 +29,7 @@ class Measures:
         nodes: those of the graph and its subgraphs, Constants left out.
         bytes: of the file.
         off: largest difference of an output from the original's, over its largest magnitude.
-        load, speed: original's time over this one's, as (median, least, most) of the rounds.
+        load, speed: original's processor time over this one's, as (median, least, most) of the rounds.
     """
 
     nodes: int
@@ -84,8 +85,9 @@ def measured(original: Path, made: dict[str, Path], case: Case) -> dict[str, Mea
     rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
     for _ in range(ROUNDS):
         for name, path in made.items():
-            load = paired(lambda: session(original), lambda path=path: session(path), SECONDS, 7)
-            speed = paired(lambda: first.run(None, timed), lambda other=sessions[name]: other.run(None, timed), SECONDS)
+            load = paired(lambda: session(original), lambda path=path: session(path), SECONDS, 7, process_time)
+            calls = (lambda: first.run(None, timed)), (lambda other=sessions[name]: other.run(None, timed))
+            speed = paired(*calls, SECONDS, clock=process_time)
             rounds[name].append((load.ratio, speed.ratio))
     return {
         name: Measures(

@@ -1,7 +1,8 @@
 """The results as Markdown: a table a model, and how often each tool is best or equal."""
 
-import math
 from typing import Any
+
+from side_by_side import cell, mean, spread
 
 Row = dict[str, Any]
 Case = dict[str, Any]
@@ -23,8 +24,8 @@ def case_table(case: Case) -> str:
 
 def _measures(row: Row) -> str:
     if "problem" in row:
-        return f"{row['problem'].replace('|', '/')} | | | | "
-    load, speed = (f"{m:.2f} ({low:.2f} to {high:.2f})" for m, low, high in (row["load"], row["speed"]))
+        return f"{cell(row['problem'])} | | | | "
+    load, speed = spread(*row["load"]), spread(*row["speed"])
     return f"{row['nodes']} | {row['bytes'] / 1024:.0f} | {load} | {speed} | {row['off']:.0e}"
 
 
@@ -38,10 +39,10 @@ def summary(cases: list[Case]) -> str:
         pairs = [(c, r) for c in cases for r in c["rows"] if r["tool"] == tool and "problem" not in r]
         wins = [sum(best(case, row, column) for case, row in pairs) for column in COLUMNS]
         means = (
-            _mean([row["nodes"] / case["nodes"] for case, row in pairs]),
-            _mean([row["bytes"] / case["bytes"] for case, row in pairs]),
-            _mean([row["load"][0] for _, row in pairs]),
-            _mean([row["speed"][0] for _, row in pairs]),
+            mean([row["nodes"] / case["nodes"] for case, row in pairs]),
+            mean([row["bytes"] / case["bytes"] for case, row in pairs]),
+            mean([row["load"][0] for _, row in pairs]),
+            mean([row["speed"][0] for _, row in pairs]),
         )
         cells = [tool, f"{len(pairs)} of {len(cases)}", *map(str, wins), *means]
         lines.append(f"| {' | '.join(cells)} |")
@@ -58,10 +59,6 @@ def best(case: Case, row: Row, column: str) -> bool:
         return bool(row[column][0] >= max(other[column][0] for other in rivals) * (1 - NOISE))
     slack = 1.01 if column == "bytes" else 1
     return bool(row[column] <= min(other[column] for other in rivals) * slack)
-
-
-def _mean(values: list[float]) -> str:
-    return f"{math.exp(sum(map(math.log, values)) / len(values)):.2f}" if values else ""
 
 
 def markdown(results: dict[str, Any]) -> str:

@@ -7,16 +7,16 @@ Linux only: peak memory is read from /proc.
 
 import argparse
 import json
-import platform
-from importlib.metadata import version
+import sys
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))  # what comparisons share
 
 from cases import CASES, prepare
 from score import Scorer
+from side_by_side import BUILD, absolute, machine, parser_of, several
 from table import case_table, markdown
 from tools import PEERS, TOOLS, Run, Tool, run
-
-ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:
@@ -35,29 +35,11 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__.splitlines()[0], CASES)
     parser.add_argument("--peers", type=several(PEERS), default=PEERS, help=f"which, by commas: {','.join(PEERS)}")
-    parser.add_argument("--cases", type=several(CASES), default=tuple(CASES), help=f"which of {','.join(CASES)}")
-    bench = ROOT / "build" / "bench"
-    parser.add_argument("--environments", type=absolute, default=ROOT / ".venv-peers", help="where peers are installed")
-    parser.add_argument("--packages", type=absolute, default=bench / "packages", help="what models are taken from")
-    parser.add_argument("--output", type=absolute, default=bench / "results.json", help="results; all else beside it")
+    parser.add_argument("--packages", type=absolute, default=BUILD / "packages", help="what models are taken from")
+    parser.add_argument("--output", type=absolute, default=BUILD / "results.json", help="results; all else beside it")
     return parser.parse_args()
-
-
-def absolute(text: str) -> Path:
-    """Tools run in folders of their own."""
-    return Path(text).absolute()
-
-
-def several(known):
-    def parse(text: str) -> tuple[str, ...]:
-        words = tuple(text.split(","))
-        if unknown := set(words) - set(known):
-            raise argparse.ArgumentTypeError(f"expected some of {','.join(known)}, got {','.join(sorted(unknown))}")
-        return words
-
-    return parse
 
 
 def quantized(folder: Path, name: str, tools: list[Tool], options: argparse.Namespace) -> dict[Tool, Run]:
@@ -74,13 +56,6 @@ def scored(folder: Path, runs: dict[Tool, Run]) -> dict:
     about = json.loads((folder / "case.json").read_text())
     measures = {"float_score": scorer.float_score, "float_bytes": scorer.float_bytes, "rows": scorer.rows(runs)}
     return {**about, **measures}
-
-
-def machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    cpu = f"{names[0]}, {len(names)} cores" if names else platform.machine()
-    return f"{cpu}; onnxruntime {version('onnxruntime')}, one thread; edgeonnx {version('edgeonnx')}"
 
 
 if __name__ == "__main__":

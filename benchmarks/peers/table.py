@@ -4,10 +4,13 @@ python table.py build/bench/results.json
 """
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))  # what comparisons share
+
+from side_by_side import cell, mean, spread
 
 WITHIN = 0.01
 Row = dict[str, Any]
@@ -30,12 +33,9 @@ def case_table(case: Case) -> str:
 def _measures(row: Row) -> str:
     effort = " | ".join("" if row[key] is None else f"{row[key]:.0f}" for key in ("seconds", "peak_mb"))
     if "problem" in row:
-        return f"failed: {row['problem'].replace('|', '/')} | | | {effort}"
-    speed = row["speed"]
-    return (
-        f"{row['score']:.4f} | {row['bytes'] / 1024:.0f} | "
-        f"{speed['ratio']:.2f} ({speed['low']:.2f} to {speed['high']:.2f}) | {effort}"
-    )
+        return f"failed: {cell(row['problem'])} | | | {effort}"
+    speed = spread(*(row["speed"][key] for key in ("ratio", "low", "high")))
+    return f"{row['score']:.4f} | {row['bytes'] / 1024:.0f} | {speed} | {effort}"
 
 
 def summary(cases: list[Case]) -> str:
@@ -50,12 +50,8 @@ def summary(cases: list[Case]) -> str:
         speeds = [row["speed"]["ratio"] for _, row in good]
         sizes = [row["bytes"] / case["float_bytes"] for case, row in good]
         shipped = speeds + [1.0] * (len(pairs) - len(good))
-        lines.append(f"| {tool} | {len(good)} of {len(pairs)} | {_mean(speeds)} | {_mean(sizes)} | {_mean(shipped)} |")
+        lines.append(f"| {tool} | {len(good)} of {len(pairs)} | {mean(speeds)} | {mean(sizes)} | {mean(shipped)} |")
     return "\n".join(lines)
-
-
-def _mean(values: list[float]) -> str:
-    return f"{math.exp(sum(map(math.log, values)) / len(values)):.2f}" if values else ""
 
 
 def markdown(results: dict[str, Any]) -> str:

@@ -10,11 +10,12 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from edgeonnx.errors import ModelError
-from edgeonnx.libraries import libraries_here
 from edgeonnx.model import Model, session_options
 
 # Operators that multiply and accumulate but whose count this module does not know.
-_UNCOUNTED = frozenset({"Attention", "Einsum", "GRU", "LSTM", "MultiHeadAttention", "RNN"})
+_UNCOUNTED = frozenset({"Attention", "MultiHeadAttention"})
+# Of an Einsum whose multiply-accumulates are counted.
+_OPERANDS = 2
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Anatomy:
 
     Attributes:
         operators: operator -> number of nodes; an operator of a domain of its own is written `domain::name`.
-        domains: operator domains in use.
+        domains: operator domains in use, those of its own functions apart.
         parameters: number of elements of all floating or integer weights.
         macs: multiply-accumulates of one inference of the main graph, free dimensions taken as 1; None if unknown.
         uncounted: operators that do arithmetic which `macs` leaves out.
@@ -45,10 +46,10 @@ def dissect(model: Model) -> Anatomy:
     constants = [t for n in nodes if n.op_type == "Constant" and (t := _constant(n)) is not None]
     return Anatomy(
         operators=dict(operators.most_common()),
-        domains=frozenset(n.domain or "" for n in nodes),
+        domains=frozenset(n.domain or "" for n in nodes if n.op_identifier() not in model.ir.functions),
         parameters=sum(tensor.size for tensor in [*weights, *constants]),
         macs=_macs(model),
-        uncounted=tuple(sorted(_UNCOUNTED & {n.op_type for n in nodes})),
+        uncounted=tuple(sorted({n.op_type for n in nodes if _uncounted(n)})),
     )
 
 
@@ -78,10 +79,16 @@ def node_macs(model: Model, shapes: Mapping[str, tuple[int, ...]] | None = None)
 
 def _node_macs(node: ir.Node, sizes: Callable[[ir.Value | None], list[int] | None]) -> int | None:
     count = _COUNTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-    if count is None:
-        return None if node.op_type in _UNCOUNTED else 0
-    first, second, out = (sizes(value) for value in [*node.inputs[:2], node.outputs[0]])
+    if count is None or _uncounted(node):
+        return None if _uncounted(node) else 0
+    out = sizes(node.outputs[0]) if node.outputs[0].name else []  # left out: no shape to wait for
+    first, second = (sizes(value) for value in node.inputs[:2])
     return None if first is None or second is None or out is None else count(node, first, second, out)
+
+
+def _uncounted(node: ir.Node) -> bool:
+    """Whether a node does arithmetic that is not counted: in what order many operands are multiplied is not told."""
+    return node.op_type in _UNCOUNTED or (node.op_type == "Einsum" and len(node.inputs) > _OPERANDS)
 
 
 def _macs(model: Model) -> int | None:
@@ -89,7 +96,7 @@ def _macs(model: Model) -> int | None:
     total = 0
     for node in _with_shapes(model).graph:
         count = _node_macs(node, _sizes)
-        if count is None and node.op_type not in _UNCOUNTED:
+        if count is None and not _uncounted(node):
             return None
         total += count or 0
     return total
@@ -104,15 +111,15 @@ def _with_shapes(model: Model) -> ir.Model:
     for value in [*copy.ir.graph.outputs, *(o for n in copy.ir.graph for o in n.outputs)]:
         value.shape = None
     try:
-        return _told_by_libraries(ShapeInferencePass(data_prop=True, strict_mode=False)(copy.ir).model)
+        return _told_by_onnxruntime(ShapeInferencePass(data_prop=True, strict_mode=False)(copy.ir).model)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return copy.ir
 
 
-def _told_by_libraries(model: ir.Model) -> ir.Model:
-    """The model with the shapes behind custom operators, in place: onnxruntime has them of the libraries in use."""
-    unknown = {o.name: o for node in model.graph for o in node.outputs if o.name and o.shape is None}
-    if not unknown or not libraries_here():
+def _told_by_onnxruntime(model: ir.Model) -> ir.Model:
+    """The model with more shapes, in place: onnxruntime has those of custom operators, and those that are computed."""
+    unknown = {o.name: o for node in model.graph for o in node.outputs if o.name and _sizes(o) is None}
+    if not unknown:
         return model
     asking = model.clone()
     values = {output.name: output for node in asking.graph for output in node.outputs}
@@ -150,4 +157,22 @@ def _matmul(_node: ir.Node, data: list[int], _weight: list[int], out: list[int])
     return prod(out) * data[-1]
 
 
-_COUNTERS = {"Conv": _conv, "ConvTranspose": _conv_transpose, "Gemm": _gemm, "MatMul": _matmul}
+def _einsum(node: ir.Node, first: list[int], second: list[int], out: list[int]) -> int:
+    """Each element of the result is a sum over the letters that it does not have."""
+    left, arrow, result = node.attributes.get_string("equation").replace(" ", "").partition("->")
+    if not arrow:
+        result = "".join(letter for letter in left if left.count(letter) == 1)
+    sizes: dict[str, int] = {}
+    for term, shape in zip(left.split(","), (first, second), strict=False):
+        before, _, after = term.partition("...")
+        sizes |= {**dict(zip(before, shape, strict=False)), **dict(zip(after[::-1], shape[::-1], strict=False))}
+    return prod(out) * prod(size for letter, size in sizes.items() if letter not in result)
+
+
+def _recurrent(gates: int) -> Callable[[ir.Node, list[int], list[int], list[int]], int]:
+    """Of a weight of [directions, gates * hidden, inputs]; each step multiplies the inputs and the hidden state."""
+    return lambda _node, data, weight, _out: prod(data[:2]) * prod(weight[:2]) * (weight[2] + weight[1] // gates)
+
+
+_COUNTERS = {"Conv": _conv, "ConvTranspose": _conv_transpose, "Einsum": _einsum, "Gemm": _gemm, "MatMul": _matmul}
+_COUNTERS |= {"GRU": _recurrent(3), "LSTM": _recurrent(4), "RNN": _recurrent(1)}

@@ -44,12 +44,11 @@ def inside(model: ir.Model) -> ir.Model:
 def save_beside(model: ir.Model, path: Path) -> Path:
     """Write a model and its weights to `<name>.data` beside it.
 
-    Weights first, under their final name's temporary; the model, which makes them reachable, last.
+    Both are written whole before either gets its name: first the weights, then the model, which makes them reachable.
     """
     data = path.with_name(f"{path.name}.data")
-    with replacing(data) as temporary_data, tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with replacing(path) as new, replacing(data) as new_data, tempfile.TemporaryDirectory(dir=path.parent) as folder:
         ir.save(model, Path(folder) / path.name, external_data=data.name)
-        (Path(folder) / data.name).replace(temporary_data)
-        with replacing(path) as temporary:
-            (Path(folder) / path.name).replace(temporary)
+        (Path(folder) / data.name).replace(new_data)
+        (Path(folder) / path.name).replace(new)
     return path

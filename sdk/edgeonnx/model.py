@@ -19,7 +19,7 @@ from edgeonnx.errors import ModelError, first_line
 from edgeonnx.explain import explain
 from edgeonnx.external import all_weights, attach, inside, save_beside
 from edgeonnx.files import replacing, sha256
-from edgeonnx.libraries import not_registered, register
+from edgeonnx.libraries import inline_custom, not_registered, register
 from edgeonnx.names import name_apart
 
 _RECORD = "edgeonnx"
@@ -93,13 +93,15 @@ class Model:
         _check_domains(model, path)
         attach(model, path)
         open_negative(model)
-        return cls(model, path, mended=name_apart(model))
+        inlined, renamed = inline_custom(model), name_apart(model)
+        return cls(model, path, mended=inlined or renamed)
 
     @classmethod
     def from_proto(cls, proto: onnx.ModelProto) -> Model:
         """Wrap a protobuf model, its nodes brought into topological order; its weights must be inside it."""
         model = ir.from_proto(proto)
         model.graph.sort()
+        inline_custom(model)
         open_negative(model)
         return cls(model)
 
@@ -199,7 +201,7 @@ class Model:
         return path
 
     def session(self, options: ort.SessionOptions | None = None) -> ort.InferenceSession:
-        """An onnxruntime session on the CPU, with the libraries of custom operators in use: see `libraries.py`.
+        """An onnxruntime session on the CPU, with the libraries of custom operators in use: see `edgeonnx.libraries`.
 
         Raises:
             ModelError: onnxruntime does not accept the model (its own words follow), an operator has no library, or

@@ -1,6 +1,7 @@
 """`edgeonnx prune`, and `quantize --prune`, as a person types them."""
 
 import json
+import shutil
 
 import numpy as np
 import onnx
@@ -116,6 +117,17 @@ def test_quantize_after_pruning(edgeonnx, words, tmp_path):
 def test_bad_wishes(edgeonnx, words, wish, told, tmp_path):
     assert told in edgeonnx("prune", *words, *wish, "-o", tmp_path / "x.onnx").complains()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_that_is_read_is_written_over(edgeonnx, words, tmp_path):
+    """Neither the samples by the masks, nor the model by them."""
+    data = shutil.copy(words[2], tmp_path / "samples.npz")
+    for more in (("-o", tmp_path / "a.onnx", "--export-masks", data), ("-o", data)):
+        ran = edgeonnx("prune", words[0], "--data", data, *words[5:], "--ratio", 0.3, *more)
+        assert (ran.code, "is the file to read from" in ran.err) == (2, True), ran.err
+    both = ("-o", tmp_path / "a.onnx", "--export-masks", tmp_path / "a.onnx")
+    ran = edgeonnx("prune", *words, "--ratio", 0.3, *both)
+    assert (ran.code, "can't be both the model and its masks" in ran.err) == (2, True), ran.err
 
 
 def test_a_factor_that_is_none(edgeonnx, words):

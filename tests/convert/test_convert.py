@@ -134,6 +134,33 @@ def test_a_model_that_differs_is_kept_apart(source, tmp_path):
     assert not edgeonnx.convert("any", tolerance=1).problems
 
 
+@pytest.mark.parametrize("tolerance", [-1, float("nan"), float("inf")])
+def test_a_tolerance_that_is_none(source, tolerance):
+    source()
+    with pytest.raises(ConvertError, match="tolerance: expected a number of 0 or more, got"):
+        edgeonnx.convert("any", tolerance=tolerance)
+
+
+def test_a_signature_where_there_are_none(tmp_path):
+    with pytest.raises(ConvertError, match="SavedModels and TFLite models alone have some; leave 'x' out"):
+        edgeonnx.convert(tmp_path / "m.onnx", signature="x")
+
+
+def test_kernels_that_differ_widen_the_slack():
+    comparison = Comparison("y", 1e-4, slack=1)
+    comparison.add(np.int8([10]), np.int8([13]), np.int8([11]))
+    assert comparison.result().within
+    comparison.add(np.int8([10]), np.int8([14]), np.int8([11]))
+    assert not comparison.result().within
+
+
+def test_half_precision_has_a_tolerance_of_its_own():
+    for dtype, within in ((np.float16, True), (np.float32, False)):
+        comparison = Comparison("y", 1e-4)
+        comparison.add(dtype([1]), dtype([1.001]))
+        assert comparison.result().within is within
+
+
 def test_a_model_for_one_size_alone(source):
     fixed = "{ shape = Constant <value_ints = [2, 3]> () z = Reshape(x, shape) y = Add(z, z) }"
     source(graph=fixed)
@@ -184,6 +211,12 @@ def test_onnx_that_is_not_as_asked(tmp_path):
         ("weights.pth", "holds weights or a pickled module"),
         ("graph.pb", "save a SavedModel"),
         ("notes.txt", "expected a .pt2 program"),
+        ("m.onnx.gz", "unpack it first"),
+        ("m.mlmodel", "give the model that it was made from"),
+        ("m.gguf", "it holds weights alone; give FILE.py:FUNC"),
+        ("m.ubj", "registered: see docs/convert.md"),
+        ("empty.onnx", "is empty; copy or export it again"),
+        ("hugging", "a Hugging Face folder holds weights and settings"),
         ("folder", "expected a SavedModel, got a folder without saved_model.pb"),
         ("code.py:nothing", "nothing does not exist. Known: text"),
         ("code.py:text", "expected a torch.nn.Module, a Keras model, a scikit-learn estimator or a function"),
@@ -193,8 +226,12 @@ def test_onnx_that_is_not_as_asked(tmp_path):
 )
 def test_what_is_no_source(tmp_path, name, said):
     (tmp_path / "folder").mkdir()
-    for file in ("weights.pt", "weights.pth", "graph.pb", "notes.txt", "p.pkl"):
+    (tmp_path / "hugging").mkdir()
+    (tmp_path / "hugging/config.json").write_text("{}")
+    files = "weights.pt weights.pth graph.pb notes.txt p.pkl m.onnx.gz m.mlmodel m.gguf m.ubj"
+    for file in files.split():
         (tmp_path / file).write_text("x")
+    (tmp_path / "empty.onnx").touch()
     (tmp_path / "code.py").write_text("def text(): return 'model', 1\n")
     with pytest.raises(ConvertError, match=said):
         edgeonnx.convert(str(tmp_path / name))
@@ -207,7 +244,7 @@ def test_an_exporter_that_is_not_installed():
 
 @pytest.mark.skipif(find_spec("tensorflow") is not None, reason="TensorFlow is installed here")
 def test_a_source_whose_framework_is_not_installed(tmp_path):
-    (tmp_path / "m.tflite").write_bytes(b"")
+    (tmp_path / "m.tflite").write_bytes(b"x")
     with pytest.raises(ConvertError, match=r"pip install 'edgeonnx\[tensorflow\]'"):
         edgeonnx.convert(tmp_path / "m.tflite")
 

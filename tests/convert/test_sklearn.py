@@ -23,13 +23,14 @@ pytestmark = pytest.mark.slow
 X, Y = framework("sklearn.datasets").load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 CLASSES = ["label: int64[?]", "probabilities: float32[?,3]"]
+SCORES = ["label: int64[?]", "scores: float32[?,3]"]
 CASES = {
     "random forest": (ensemble.RandomForestClassifier(10, random_state=0), Y, CLASSES),
     "gradient boosting": (ensemble.GradientBoostingClassifier(n_estimators=10, random_state=0), Y, CLASSES),
     "histogram boosting": (ensemble.HistGradientBoostingClassifier(max_iter=10), Y, CLASSES),
-    "support vectors": (svm.SVC(), Y, CLASSES),
-    "linear support vectors": (svm.LinearSVC(), Y, CLASSES),
-    "a pipeline": (pipeline.make_pipeline(preprocessing.StandardScaler(), svm.SVC()), Y, CLASSES),
+    "support vectors": (svm.SVC(), Y, SCORES),
+    "linear support vectors": (svm.LinearSVC(), Y, SCORES),
+    "a pipeline": (pipeline.make_pipeline(preprocessing.StandardScaler(), svm.SVC()), Y, SCORES),
     "a network": (
         framework("sklearn.neural_network").MLPClassifier((8,), max_iter=400, tol=0.01, random_state=0),
         Y,
@@ -88,6 +89,87 @@ def test_columns_by_place(people):
     )
     result = edgeonnx.convert(fitted)
     assert [str(one) for one in result.inputs] == ["x0: float32[?,1]", "x1: str[?,1]"]
+
+
+def test_a_table(people):
+    columns = compose.ColumnTransformer([("n", preprocessing.StandardScaler(), ["age", "rank"])])
+    table = people.assign(rank=np.arange(len(people)))
+    fitted = pipeline.make_pipeline(columns, linear_model.LogisticRegression()).fit(table, people.age > 40)
+    result = edgeonnx.convert(fitted, table)
+    assert [str(one) for one in result.inputs] == [
+        "age: float32[?,1]",
+        "sex: str[?,1]",
+        "deck: float32[?,1]",
+        "rank: float32[?,1]",
+    ]
+    assert result.notes[0].startswith("sex, deck: no output depends on it")
+    assert not result.noise
+
+
+TEXTS = ["ein Haus a am See", "am Haus", "See und Meer", "Über dem Meer"] * 5
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("TfidfVectorizer", {}), ("CountVectorizer", {"ngram_range": (1, 2)}), ("TfidfVectorizer", {"lowercase": False})],
+)
+def test_texts(name, settings):
+    vectorizer = getattr(framework("sklearn.feature_extraction.text"), name)(**settings)
+    fitted = pipeline.make_pipeline(vectorizer, linear_model.LogisticRegression()).fit(TEXTS, np.arange(20) % 2)
+    for examples in (None, np.array(TEXTS)):
+        result = edgeonnx.convert(fitted, examples)
+        assert [str(one) for one in result.inputs] == ["X: str[?,1]"]
+        assert max(one.relative for one in result.differences) < 1e-5
+    columns = compose.ColumnTransformer([("t", vectorizer, "text"), ("n", preprocessing.StandardScaler(), ["n"])])
+    table = pandas.DataFrame({"text": TEXTS, "n": np.arange(20.0)})
+    fitted = pipeline.make_pipeline(columns, linear_model.LogisticRegression()).fit(table, np.arange(20) % 2)
+    assert [str(one) for one in edgeonnx.convert(fitted).inputs] == ["text: str[?,1]", "n: float32[?,1]"]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [svm.SVC(), svm.LinearSVC(), linear_model.RidgeClassifier(), linear_model.Perceptron()],
+    ids=lambda one: type(one).__name__,
+)
+def test_scores_of_two_classes(estimator):
+    """The columns are of the first class and of the second, whichever estimator gives them."""
+    fitted = pipeline.make_pipeline(preprocessing.StandardScaler(), estimator).fit(X, Y > 1)
+    result = edgeonnx.convert(fitted, X)
+    assert [one.name for one in result.outputs] == ["label", "scores"]
+    scores = result.model.session().run(["scores"], {"X": X.astype(np.float32)})[0]
+    np.testing.assert_allclose(scores[:, -1], fitted.decision_function(X), rtol=1e-4, atol=1e-4)
+
+
+def test_several_targets():
+    many = framework("sklearn.multioutput").MultiOutputClassifier(linear_model.LogisticRegression(max_iter=400))
+    result = edgeonnx.convert(many.fit(X, np.stack([Y, Y > 1], axis=1)), X)
+    assert [one.name for one in result.outputs] == ["label", "probabilities_0", "probabilities_1"]
+
+
+def test_shapes_that_skl2onnx_states_wrongly():
+    regression = framework("sklearn.cross_decomposition").PLSRegression(2).fit(X, Y.astype(float))
+    assert [str(one) for one in edgeonnx.convert(regression, X).outputs] == ["variable: float32[?,1]"]
+
+
+def test_rows_that_say_little():
+    result = edgeonnx.convert(ensemble.RandomForestClassifier(5, random_state=0).fit(X + 100, Y))
+    assert result.noise
+    assert result.notes == (
+        "label, probabilities: the same for all samples, so hardly compared; --data with others says more",
+    )
+
+
+@pytest.mark.parametrize(
+    ("estimator", "said"),
+    [
+        (preprocessing.KBinsDiscretizer(3), "set encode='onehot-dense'"),
+        (preprocessing.FunctionTransformer(np.log1p), "compute it before the model"),
+        (framework("sklearn.gaussian_process").GaussianProcessClassifier(), r"Solve \(node \w+\)"),
+    ],
+)
+def test_what_mends_it_is_said(estimator, said):
+    with pytest.raises(ConvertError, match=said):
+        edgeonnx.convert(estimator.fit(X[40:60], Y[40:60]))
 
 
 @pytest.fixture
@@ -154,8 +236,8 @@ def test_a_pickle_of_something_else(tmp_path):
         (ensemble.RandomForestClassifier(), "is not fitted yet"),
         (cluster.DBSCAN().fit(X), r"skl2onnx has no converter for sklearn\.cluster\._dbscan\.DBSCAN"),
         (
-            framework("sklearn.feature_extraction.text").TfidfVectorizer().fit(["a word"]),
-            "does not say how many features it takes",
+            framework("sklearn.feature_extraction").DictVectorizer().fit([{"a": 1}]),
+            "DictVectorizer does not say how many features it takes",
         ),
     ],
 )

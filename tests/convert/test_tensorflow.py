@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import edgeonnx
-from edgeonnx.errors import ConvertError
+from edgeonnx.convert.tflite import TFLite
+from edgeonnx.errors import ConvertError, DifferenceError
 from edgeonnx.model import Model
 from edgeonnx.quiet import quiet
 from tests.convert.conftest import framework
@@ -74,6 +75,12 @@ CASES = {
         [],
         ["a: float32[?,4]", "b: float32[?,4]"],
         ["sum: float32[?,4]", "both: float32[?,8]"],
+    ),
+    "names made up": (
+        lambda: sequential((4,), layers.Normalization(mean=1.0, variance=2.0, name="norm"), name=None),
+        ["input:0=n"],
+        ["input: float32[n,4]"],
+        ["norm: float32[?,4]"],
     ),
     "attention": (attention, [], ["seq: float32[?,6,16]"], ["norm: float32[?,6,16]"]),
 }
@@ -149,6 +156,11 @@ class Several(tf.Module):
     def fixed(self, x):
         return {"z": x @ self.weight}
 
+    @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, name="x")])
+    def counting(self, x):
+        self.weight.assign_add(tf.ones((4, 3)))
+        return {"z": x @ self.weight}
+
     @tf.function(input_signature=[tf.TensorSpec([None, 4, 4], tf.float32, name="x")])
     def unsupported(self, x):
         return {"s": tf.linalg.svd(x)[0]}
@@ -158,6 +170,7 @@ class Several(tf.Module):
 def several(tmp_path_factory):
     folder, module = tmp_path_factory.mktemp("saved") / "several", Several()
     signatures = {"score": module.score, "fixed": module.fixed, "unsupported": module.unsupported}
+    signatures["counting"] = module.counting
     with quiet():
         tf.saved_model.save(module, str(folder), signatures=signatures)
     return folder
@@ -173,10 +186,14 @@ def test_a_saved_model(several, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({}, "no signature 'serving_default'; choose with --signature: score, fixed, unsupported"),
+        ({}, "no signature 'serving_default'; choose with --signature: .*score"),
         ({"signature": "scores"}, "no signature 'scores'; Near: score"),
         ({"signature": "fixed", "dynamic": ["x:0=n"]}, "x:0 is fixed at 1 in the source"),
         ({"signature": "unsupported"}, r"operators have no form in ONNX: Svd \(node \S*Svd\)"),
+        (
+            {"signature": "counting"},
+            r"changes a variable while it runs \(AssignAddVariableOp\), and an ONNX model keeps",
+        ),
         ({"signature": "score", "opset": 21}, "tf2onnx writes opsets 14 to 18, got --opset 21"),
         ({"signature": "score", "data": {"x": np.zeros((3, 2, 5), np.float32)}}, "expected"),
     ],
@@ -228,6 +245,41 @@ def test_a_quantized_tflite_model(lite):
     assert "QuantizeLinear" in {node.op_type for node in result.model.ir.graph}
     with pytest.raises(edgeonnx.EdgeonnxError, match="is quantized already"):
         edgeonnx.quantize(result.model, {"image": np.zeros((4, 1, 16, 16, 3), np.int8)})
+
+
+@pytest.fixture(scope="module")
+def steep(tmp_path_factory):
+    """A deep INT8 model whose last layer makes much of a step, and one of 8-bit weights alone."""
+    folder, rng = tmp_path_factory.mktemp("steep"), np.random.default_rng(0)
+    with quiet():
+        keras.utils.set_random_seed(0)
+        convs = [layers.Conv2D(16, 3, padding="same", activation="relu") for _ in range(6)]
+        model = sequential((16, 16, 3), *convs, layers.Flatten(), layers.Dense(10, activation="softmax"))
+        weights, bias = model.layers[-1].get_weights()
+        model.layers[-1].set_weights([weights * 100, bias])
+        model.export(str(folder / "saved"), verbose=False)
+        for name in ("int8", "weights"):
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved"))
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            if name == "int8":
+                converter.representative_dataset = lambda: ([rng.random((1, 16, 16, 3), np.float32)] for _ in range(20))
+                converter.inference_input_type = converter.inference_output_type = tf.int8
+            (folder / f"{name}.tflite").write_bytes(converter.convert())
+    return folder
+
+
+def test_a_quantized_model_is_as_far_off_as_kernels_of_litert_are(steep, monkeypatch):
+    result = edgeonnx.convert(steep / "int8.tflite")
+    assert result.differences[0].largest > 1, "the model is not steep enough to show anything"
+    monkeypatch.setattr(TFLite, "elsewhere", lambda *_: None)
+    with pytest.raises(DifferenceError, match="elements are not those of LiteRT"):
+        edgeonnx.convert(steep / "int8.tflite")
+
+
+def test_weights_of_8_bits_alone(steep):
+    with pytest.raises(DifferenceError, match="LiteRT rounds what they are multiplied with to 8 bits too"):
+        edgeonnx.convert(steep / "weights.tflite")
+    assert "no faster than in float" in edgeonnx.convert(steep / "weights.tflite", tolerance=1).notes[0]
 
 
 def test_a_tflite_file_that_is_none(tmp_path):

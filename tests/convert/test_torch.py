@@ -2,6 +2,7 @@
 
 import zipfile
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -64,6 +65,16 @@ def randn(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
+class Recurrent(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x, state):
+        output, state = self.layer(x, state)
+        return output, state
+
+
 PAD = torch.tensor([[0] * 6, [0] * 4 + [1] * 2]).bool()
 CASES = {
     "pictures": (
@@ -76,9 +87,23 @@ CASES = {
     "an LSTM": (
         Tokens(),
         {"tokens": torch.arange(14).reshape(2, 7)},
-        ["tokens:0=batch"],
-        ["tokens: int64[batch,7]"],
+        ["tokens:0=batch,1=time"],
+        ["tokens: int64[batch,time]"],
         ["output: float32[batch,4]"],
+    ),
+    "an LSTM with its state": (
+        Recurrent(nn.LSTM(8, 16, 2, bidirectional=True)),
+        (randn(5, 2, 8), (randn(4, 2, 16), randn(4, 2, 16))),
+        ["x:0=time,1=batch", "state_0:1=batch", "state_1:1=batch"],
+        ["x: float32[time,batch,8]", "state_0: float32[4,batch,16]", "state_1: float32[4,batch,16]"],
+        ["output_0: float32[time,batch,32]", "output_1_0: float32[4,batch,16]", "output_1_1: float32[4,batch,16]"],
+    ),
+    "a GRU without biases": (
+        Recurrent(nn.GRU(8, 16, batch_first=True, bias=False)),
+        (randn(2, 5, 8), randn(1, 2, 16)),
+        ["x:0=batch,1=time", "state:1=batch"],
+        ["x: float32[batch,time,8]", "state: float32[1,batch,16]"],
+        ["output_0: float32[batch,time,16]", "output_1: float32[1,batch,16]"],
     ),
     "attention with a mask": (
         Attention(),
@@ -189,11 +214,52 @@ class Number(nn.Module):
         return x * 2, 3
 
 
+class Fixed(nn.Module):
+    def forward(self, x):
+        return x.reshape(-1, 7)
+
+
+class Size(nn.Module):
+    def forward(self, x):
+        return x * 2, x.shape[0]
+
+
+class Nothing(nn.Module):
+    def forward(self, x):
+        return None
+
+
+class Spectrum(nn.Module):
+    def forward(self, x):
+        return torch.fft.fft(x)
+
+
 REFUSED = {
     "an operator": (Svd(), randn(3, 3), [], r"the operator aten\._linalg_svd \(node _linalg_svd\) has no form in ONNX"),
     "a branch": (Branch(), randn(3), [], r"branches on values that it computes; use torch\.where"),
     "a number": (Number(), randn(3), [], "expected tensors as outputs, got a number at 1"),
-    "an axis that can't": (Tokens(), torch.ones(2, 7).long(), ["tokens:1=time"], "tokens:1 can't be free.* size of 7"),
+    "an axis that can't": (
+        Fixed(),
+        torch.ones(2, 7),
+        ["x:1=time"],
+        "x:1 can't be free.* size of 7 alone; where axes of",
+    ),
+    "an axis of no size": (Svd(), torch.ones(0, 3), ["x:0=n"], "x:0 is to be free, expected at least 1 along it"),
+    "a size": (Size(), randn(2, 3), ["x:0=n"], "expected tensors as outputs, got a number at 1"),
+    "no outputs": (Nothing(), randn(3), [], "expected tensors as outputs, got none"),
+    "a complex output": (Spectrum(), randn(4), [], r"complex numbers at output, .* torch\.view_as_real"),
+    "a complex input": (nn.Identity(), torch.ones(2, dtype=torch.complex64), [], "complex numbers at input"),
+    "an LSTM with projections": (nn.LSTM(4, 8, proj_size=2), randn(2, 3, 4), [], "proj_size has no form in ONNX"),
+    "inputs of another type": (
+        nn.Linear(3, 2),
+        torch.ones(2, 3).half(),
+        [],
+        "does not take these inputs: .*same dtype",
+    ),
+    "a function": (torch.relu, (randn(3),), [], "expected a torch.nn.Module with these example inputs, got a function"),
+    "a class": (nn.ReLU, (randn(3),), [], "got the class ReLU; return an instance of it"),
+    "weights": (nn.Linear(3, 2).state_dict(), randn(3), [], r"got weights \(a state_dict\); build the module"),
+    "a list": ([nn.ReLU(), randn(3)], None, [], "got a list of ReLU, Tensor"),
     "other arguments": (Svd(), {"y": randn(3, 3)}, [], r"don't fit forward\(x\): missing a required argument: 'x'"),
     "no tensors": (Buffers(), {"x": 3}, [], "expected tensors among the example inputs"),
     "TorchScript": (torch.jit.ScriptModule(), randn(3), [], "give the module that it was made from"),
@@ -208,7 +274,9 @@ def test_what_can_not_be_converted(module, examples, dynamic, said):
 
 
 def test_an_opset_that_torch_does_not_write():
-    with pytest.raises(ConvertError, match="could not write opset 13, only 18; give --opset 18"):
+    with pytest.raises(
+        ConvertError, match=r"could not write opset 13, only 18; .*, and lower it: edgeonnx optimize --opset 13"
+    ):
         edgeonnx.convert(Picture(), (randn(1, 3, 16, 16), randn(1)), opset=13)
 
 
@@ -217,8 +285,92 @@ def test_a_model_that_is_random_is_found_out():
         def forward(self, x):
             return x + torch.rand_like(x)
 
-    with pytest.raises(DifferenceError, match=r"output is up to .* off PyTorch"):
+    with pytest.raises(DifferenceError, match=r"another output each time .* draws random .* output is up to .* off"):
         edgeonnx.convert(Random(), randn(8))
+
+
+class Trained(nn.Module):
+    """Of batch statistics, whatever mode it is in."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.norm.train()(x)
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return x * self.calls
+
+
+class Undefined(nn.Module):
+    def forward(self, x):
+        return torch.log(-1 - x.abs())
+
+
+class Pooled(nn.Module):
+    def forward(self, x):
+        return nn.functional.adaptive_avg_pool2d(x, (3, 2))
+
+
+@pytest.mark.parametrize(
+    ("module", "examples", "said"),
+    [
+        (Trained(), randn(6, 4), r"forward puts norm \(BatchNorm1d\) into training mode; leave that out"),
+        (Counting(), randn(6), "each time for the same inputs: it draws random numbers, or keeps a state"),
+        (
+            Undefined(),
+            randn(6),
+            "output is NaN or infinite throughout in PyTorch .* give inputs for which it is finite",
+        ),
+    ],
+)
+def test_a_comparison_that_shows_nothing(module, examples, said):
+    with pytest.raises(DifferenceError, match=said):
+        edgeonnx.convert(module, examples)
+
+
+def test_what_is_right_at_one_size_alone():
+    with pytest.raises(DifferenceError, match="at w=9, but not at the size of the samples: leave that axis fixed"):
+        edgeonnx.convert(Pooled(), randn(1, 3, 8, 8), dynamic=["x:3=w"])
+
+
+def test_what_says_little_is_noted():
+    class Partly(nn.Module):
+        def forward(self, x, y):
+            return x * 2, torch.ones(3) * 2
+
+    notes = edgeonnx.convert(Partly(), (randn(2, 3), randn(2, 3)), dynamic=["x:0=n"]).notes
+    assert notes[1:] == (
+        "y: no output depends on it, yet it must be fed; take it out of the source",
+        "output_1: the same for all samples, so hardly compared; --data with others says more",
+    )
+
+
+@pytest.mark.parametrize("wrap", [partial(torch.compile, backend="eager"), nn.DataParallel])
+def test_a_module_in_another(wrap):
+    result = edgeonnx.convert(wrap(Picture()), (np.ones((1, 3, 16, 16), np.float32), np.float32([1])))
+    assert [one.name for one in result.inputs] == ["image", "scale"]
+
+
+def test_an_exported_program_of_the_users_own(user_file):
+    path = user_file(
+        "import torch\ndef build():\n    return torch.export.export(torch.nn.Linear(4, 3), (torch.ones(2, 4),))\n"
+    )
+    assert [str(one) for one in edgeonnx.convert(f"{path}:build").inputs] == ["input: float32[2,4]"]
+
+
+def test_weights_that_are_called_a_program(tmp_path):
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "m.pt2")
+    with pytest.raises(ConvertError, match=r"expected what torch\.export\.save writes, got weights or TorchScript"):
+        edgeonnx.convert(tmp_path / "m.pt2", trust=True)
 
 
 def test_examples_are_asked_for(user_file):

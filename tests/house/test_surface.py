@@ -1,11 +1,15 @@
 """What is public, and what the project says of itself."""
 
+import ast
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
 
 import edgeonnx
+from edgeonnx.cli import _VERBS
 from tests.house.tree import ROOT, files
 
 PUBLIC = [
@@ -75,7 +79,39 @@ def test_the_public_names_are_these():
 def test_there_is_no_other_public_name():
     """What can be imported without an underscore is taken for public; rooms of the house are the exception."""
     rooms = {path.stem for path in (ROOT / "sdk" / "edgeonnx").iterdir()}
-    assert {name for name in vars(edgeonnx) if not name.startswith("_")} - set(PUBLIC) - rooms == set()
+    ours = {name for name, value in vars(edgeonnx).items() if "edgeonnx" in str(getattr(value, "__module__", value))}
+    assert {name for name in ours if not name.startswith("_")} - set(PUBLIC) - rooms == set()
+
+
+def test_help_names_every_verb():
+    """The list is written out, so that `edgeonnx --help` need not import them."""
+    written = {path.stem for path in (ROOT / "sdk/edgeonnx/cli").glob("[a-z]*.py")}
+    assert set(_VERBS) == written
+    assert max(map(len, _VERBS.values())) < 60  # a line of a terminal
+
+
+def test_names_are_imported_from_where_type_checkers_look():
+    """The lines under TYPE_CHECKING are for them alone, so that nothing else notices if the two part."""
+    tree = ast.parse((ROOT / "sdk/edgeonnx/__init__.py").read_text("utf-8"))
+    lines = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and "edgeonnx." in str(node.module)]
+    assert {alias.name: node.module for node in lines for alias in node.names} == edgeonnx._HOMES
+    assert sorted(edgeonnx._HOMES) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import edgeonnx, edgeonnx.quantize.recipe; assert callable(edgeonnx.quantize)",
+        "import edgeonnx; edgeonnx.convert; import edgeonnx.convert.axes; assert callable(edgeonnx.convert)",
+        "from edgeonnx import *; assert callable(prune)",
+        "import edgeonnx; edgeonnx.errors.ModelError",
+        "import edgeonnx, sys; assert not {'onnx', 'numpy', 'onnxruntime'} & set(sys.modules)",
+        "import edgeonnx.cli, sys; assert not {'onnx', 'numpy', 'onnxruntime', 'rich'} & set(sys.modules)",
+    ],
+)
+def test_names_come_when_they_are_asked_for(code):
+    """A function that has a package's name is not hidden by it; what is not used is not imported."""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("folder", ["targets", "calibration"])

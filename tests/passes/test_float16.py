@@ -92,3 +92,23 @@ def test_a_trained_model():
     model = fashion_model("mobilenetv3")
     made, _ = float16(model)
     assert abs(top1(made) - top1(model)) <= 0.003
+
+
+@pytest.mark.parametrize("keep_io", [True, False])
+@pytest.mark.parametrize(
+    "outputs", ["float[2,3] x, float[2,4] y", "float[2,4] y, float[2,4] y", "float[3,4] w, float[2,4] y"]
+)
+def test_outputs_that_are_inputs_constants_or_returned_twice(outputs, keep_io):
+    model = build(f"(float[2,3] x) => ({outputs}) {{ y = MatMul(x, w) }}", w=weight(3, 4))
+    made, count = float16(model, keep_io)
+    assert count
+    assert [tensor.name for tensor in made.outputs] == [tensor.name for tensor in model.outputs]
+    x = noise(2, 3)
+    got = made.session().run(None, {"x": x if keep_io else x.astype(np.float16)})
+    for expected, array in zip(model.session().run(None, {"x": x}), got, strict=True):
+        np.testing.assert_allclose(array.astype(np.float32), expected, atol=5e-3)
+
+
+def test_a_model_that_computes_nothing_stays():
+    model = build("(float[2,3] x) => (float[2,3] x) { }")
+    assert float16(model) == (model, 0)

@@ -247,3 +247,12 @@ def test_root_mean_square_normalization(body):
 def test_products_and_sums(body, weights, found):
     model = graph(f"(float[3,6] x) => (float y) {{ {body} }}", w=weight(6, 4), z=noise(6), **weights)
     assert left(matmul_add_to_gemm, model, {"x": noise(3, 6)}) == found
+
+
+@pytest.mark.parametrize(("kind", "fused"), [(np.int8, False), (np.uint8, True)])
+def test_int8_is_not_raised_beyond_what_onnxruntime_takes(kind, fused):
+    body = """q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) t = Transpose<perm = [0,1,2]>(d)
+        p = Mul(t, t) m = ReduceMean(p, i) a = Add(m, e) r = Sqrt(a) n = Div(t, r) y = Mul(n, w)"""
+    model = rows(body, s=F(0.05), z=kind(0), e=F(1e-5), i=np.array([-1]), w=noise(8))
+    made = left(lambda m: fuse_rmsnorm(m, opset=23), model, X)
+    assert ("RMSNormalization" in made) is fused

@@ -93,6 +93,23 @@ def test_a_free_dimension_may_be_one():
         ("a = Reshape(x, s) y = Reshape(a, t)", {"s": INTS([6, 4]), "t": INTS([-1, 12])}, ["Reshape"]),
         ("a = Reshape(x, s) y = Reshape(a, t)", {"s": INTS([6, 4]), "t": INTS([0, 2, 2])}, ["Reshape"]),
         ("a = Unsqueeze(x, s) y = Squeeze(a, s)", {"s": INTS([1])}, ["Reshape"]),
+        ("r = Relu(x) a = Unsqueeze(r, s) y = Squeeze(a, s)", {"s": INTS([1])}, ["Relu"]),
+        (
+            "r = Relu(x) a = Unsqueeze(r, s) y = Squeeze(a, t)",
+            {"s": INTS([0, 2]), "t": INTS([2, 0])},
+            ["Relu", "Reshape"],
+        ),
+        (
+            "u = Unsqueeze(x, s) r = Relu(u) a = Transpose<perm = [0,2,3,1]>(r) y = Reshape(a, t)",
+            {"s": INTS([1]), "t": INTS([-1])},
+            ["Unsqueeze", "Relu", "Reshape"],
+        ),
+        ("a = Unsqueeze(x, s) y = Transpose<perm = [0,2,3,1]>(a)", {"s": INTS([1])}, ["Reshape"]),
+        (
+            "u = Unsqueeze(x, s) r = Relu(u) a = Transpose<perm = [0,1,3,2]>(r) y = Reshape(a, t)",
+            {"s": INTS([1]), "t": INTS([-1])},
+            ["Unsqueeze", "Relu", "Transpose", "Reshape"],
+        ),
         ("a = Flatten(x) y = Unsqueeze(a, s)", {"s": INTS([0])}, ["Reshape"]),
         ("a = Cast<to = 11>(x) y = Cast<to = 10>(a)", {}, ["Cast"]),
         ("a = Relu(x) y = Relu(a)", {}, ["Relu"]),

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,8 +12,9 @@ from edgeonnx.model import Model
 from edgeonnx.optimize.plan import Wish, count_nodes, plan_for, run
 from edgeonnx.quantize.layers import quantized_layers
 from edgeonnx.verbs.same import difference, samples_for
+from tests.drawing import IMAGE, Drawing
 from tests.passes.prove import TOLERANCE
-from tests.unit.models import noise, weight
+from tests.unit.models import noise
 from tests.zoo.zoo import CASES
 
 ROOT = Path(__file__).parents[2]
@@ -71,128 +71,18 @@ def test_a_quantized_model_stays_quantized(fashion_int8):
     assert made.record == model.record
 
 
-CHANNELS, SIZE = 4, 6
-IMAGE = (2, CHANNELS, SIZE, SIZE)
-ONE = ["Relu", "Sigmoid", "Tanh", "HardSigmoid", "Identity", "Neg", "Abs", "Exp", "Erf", "Dropout", "Softmax"]
-
-
-class Drawing:
-    """A graph in the making; every tensor has the shape IMAGE, so that any node may read any other's output."""
-
-    def __init__(self, draw: st.DrawFn) -> None:
-        self.draw = draw
-        self.tensors, self.nodes, self.weights = ["x"], [], []
-
-    def any(self) -> str:
-        return self.draw(st.sampled_from(self.tensors))
-
-    def weight(self, array: np.ndarray) -> str:
-        self.weights.append(onnx.numpy_helper.from_array(array, f"w{len(self.weights)}"))
-        return self.weights[-1].name
-
-    def add(self, op_type: str, *inputs: str, last: bool = True, **attributes: object) -> str:
-        name = f"t{len(self.nodes)}"
-        self.nodes.append(onnx.helper.make_node(op_type, inputs, [name], **attributes))
-        if last:
-            self.tensors.append(name)
-        return name
-
-    def one(self) -> None:
-        self.add(self.draw(st.sampled_from(ONE)), self.any())
-
-    def two(self) -> None:
-        self.add(self.draw(st.sampled_from(["Add", "Mul", "Sub", "Max"])), self.any(), self.any())
-
-    def constant(self) -> None:
-        shape = self.draw(st.sampled_from([(), (1,), (CHANNELS, 1, 1), (1, CHANNELS, 1, 1), (SIZE,), (SIZE, 1)]))
-        value = self.draw(st.sampled_from([0.0, 1.0, 0.5, 2.0, 3.0, 6.0]))
-        array = np.full(shape, value, np.float32) if self.draw(st.booleans()) else noise(*shape) + np.float32(2)
-        operands = [self.any(), self.weight(array)]
-        kinds = ["Add", "Mul", "Sub"] + ([] if (array == 0).any() else ["Div"])
-        kind = self.draw(st.sampled_from(kinds))
-        self.add(kind, *(operands if kind == "Div" or self.draw(st.booleans()) else operands[::-1]))
-
-    def conv(self) -> None:
-        group, size = self.draw(st.sampled_from([1, 2, CHANNELS])), self.draw(st.sampled_from([1, 3]))
-        array = weight(CHANNELS, CHANNELS // group, size, size, seed=self.draw(st.integers(1, 2)))
-        bias = [self.weight(noise(CHANNELS))] if self.draw(st.booleans()) else []
-        padded = self.draw(st.booleans())
-        source = self.any()
-        if not padded:
-            pads = [0, 0, size // 2, size // 2] * 2
-            source = self.add("Pad", source, self.weight(np.array(pads)), last=False)
-        self.add("Conv", source, self.weight(array), *bias, group=group, pads=[size // 2 if padded else 0] * 4)
-
-    def normalize(self) -> None:
-        seed = self.draw(st.integers(1, 2))
-        parts = [noise(CHANNELS, seed=seed + i) for i in range(3)] + [noise(CHANNELS, seed=seed) ** 2 + np.float32(0.5)]
-        self.add("BatchNormalization", self.any(), *map(self.weight, parts))
-
-    def matmul(self) -> None:
-        self.add("MatMul", self.any(), self.weight(weight(SIZE, SIZE, seed=self.draw(st.integers(1, 2)))))
-
-    def gemm(self) -> None:
-        rows = self.add("Reshape", self.any(), self.weight(np.array([-1, SIZE])), last=False)
-        made = self.add("MatMul", rows, self.weight(weight(SIZE, SIZE)), last=False)
-        added = self.add("Add", made, self.weight(noise(SIZE)), last=False)
-        self.add("Reshape", added, self.weight(np.array(IMAGE)))
-
-    def turn(self) -> None:
-        self.add("Transpose", self.any(), perm=[0, 1, 3, 2])
-
-    def twice(self) -> None:
-        """A Transpose, a Reshape or a Cast, and back."""
-        there, back = self.draw(
-            st.sampled_from(
-                [
-                    (("Transpose", {"perm": [1, 3, 0, 2]}), ("Transpose", {"perm": [2, 0, 3, 1]})),
-                    (("Cast", {"to": 11}), ("Cast", {"to": 1})),
-                    (("Flatten", {}), ("Reshape", {})),
-                ]
-            )
-        )
-        middle = self.add(there[0], self.any(), last=False, **there[1])
-        shape = [self.weight(np.array(IMAGE))] if back[0] == "Reshape" else []
-        self.add(back[0], middle, *shape, **back[1])
-
-    def clip(self) -> None:
-        ends = [self.weight(np.float32(self.draw(st.sampled_from([-1.0, 0.0])))), self.weight(np.float32(6))]
-        self.add("Clip", self.any(), *ends)
-
-    def swish(self) -> None:
-        source = self.any()
-        moved = self.add("Add", source, self.weight(np.float32(3)), last=False)
-        kept = self.add("Clip", moved, self.weight(np.float32(0)), self.weight(np.float32(6)), last=False)
-        self.add("Div", self.add("Mul", kept, source, last=False), self.weight(np.float32(6)))
-
-    def layer(self) -> None:
-        source, axes = self.any(), self.weight(np.array([-1]))
-        mean = self.add("ReduceMean", source, axes, last=False)
-        moved = self.add("Sub", source, mean, last=False)
-        power = self.add("Pow", moved, self.weight(np.float32(2)), last=False)
-        spread = self.add("ReduceMean", power, axes, last=False)
-        root = self.add("Sqrt", self.add("Add", spread, self.weight(np.float32(0.1)), last=False), last=False)
-        self.add("Mul", self.add("Div", moved, root, last=False), self.weight(noise(SIZE)))
-
-
-STEPS = [
-    step for name, step in vars(Drawing).items() if name not in ("any", "weight", "add") and not name.startswith("_")
-]
+UNARY = ["Relu", "Sigmoid", "Tanh", "HardSigmoid", "Identity", "Neg", "Abs", "Erf", "Dropout", "Softmax", "LeakyRelu"]
+# The methods of a drawing that are no steps.
+TOOLS = {"any", "one_of", "weight", "add", "listed", "model"}
+STEPS = [step for name, step in vars(Drawing).items() if not name.startswith("_") and name not in TOOLS]
 
 
 @st.composite
 def models(draw: st.DrawFn) -> onnx.ModelProto:
-    drawing = Drawing(draw)
+    drawing = Drawing(draw, draw(st.sampled_from([11, 12, 13, 15, 17, 18, 20, 21, 22, 23])), UNARY)
     for step in draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=10)):
         step(drawing)
-    # The last is an output, and any other may be one too.
-    names = dict.fromkeys([drawing.tensors[-1], *draw(st.lists(st.sampled_from(drawing.tensors[1:]), max_size=3))])
-    free = ["N", *IMAGE[1:]] if draw(st.booleans()) else IMAGE
-    kind = onnx.TensorProto.FLOAT
-    outputs = [onnx.helper.make_tensor_value_info(name, kind, IMAGE if free == IMAGE else None) for name in names]
-    inputs = [onnx.helper.make_tensor_value_info("x", kind, free)]
-    graph = onnx.helper.make_graph(drawing.nodes, "g", inputs, outputs, drawing.weights)
-    return onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 18)])
+    return drawing.model(["N", *IMAGE[1:]] if draw(st.booleans()) else IMAGE, outputs=3)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
@@ -202,3 +92,16 @@ def test_any_graph(model, wish):
     feeds = [{"x": noise(*IMAGE, seed=seed, scale=0.5)} for seed in range(2)]
     made = whole(source, wish, feeds)
     assert count_nodes(made) <= count_nodes(source)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(models(), st.sampled_from([Wish(opset=21, offline="x86"), Wish(opset=15, ir_version=8, offline="arm")]))
+def test_any_graph_for_a_device(model, wish):
+    source = Model.from_proto(model)
+    try:
+        made, _ = run(source, plan_for(wish))
+    except ModelError as error:
+        assert "opset" in str(error)
+        return
+    assert made.opset <= max(wish.opset, 0)
+    assert difference(source, made, [{"x": noise(*IMAGE, scale=0.5)}]).relative <= TOLERANCE

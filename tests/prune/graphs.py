@@ -200,6 +200,18 @@ GRAPHS = {
         picture(),
         (8, 16),
     ),
+    "transposed convolution with strides": Graph(
+        conv(
+            f"{HEAD} t = ConvTranspose<strides=[3,2],pads=[1,0,2,1],output_padding=[1,0],dilations=[2,1]>(r, w, e) "
+            "y = Conv(t, b)",
+            a=BODY["a"],
+            w=weight(16, 8, 3, 2),
+            e=noise(8),
+            b=weight(4, 8, 1, 1),
+        ),
+        picture(),
+        (8, 16),
+    ),
     "depth to space": Graph(
         conv(f"{HEAD} d = DepthToSpace<blocksize=2>(r) y = Conv(d, b)", a=BODY["a"], b=weight(4, 4, 1, 1, seed=4)),
         picture(),
@@ -281,8 +293,71 @@ STUCK = {
         picture(),
         (),
     ),
+    "a sum with an input": Graph(
+        conv("c = Conv(x, a) s = Add(c, x) y = Conv(s, b)", a=weight(3, 3, 1, 1), b=weight(4, 3, 1, 1)), picture(), ()
+    ),
+    "indices of a pool": Graph(
+        conv(
+            f"{HEAD} p, i = MaxPool<kernel_shape=[2,2],strides=[2,2]>(r) c2 = Conv(p, w) s = Softmax<axis=1>(c2) "
+            "u = MaxUnpool<kernel_shape=[2,2],strides=[2,2]>(s, i) y = Conv(u, b)",
+            **BODY,
+            w=weight(16, 16, 1, 1, seed=3),
+        ),
+        picture(),
+        (),
+    ),
+    "statistics of training": Graph(
+        conv(
+            "c = Conv(x, a) n, m2, v2 = BatchNormalization<training_mode=1>(c, s, s, m, s) z = Conv(n, b) "
+            "k = ReduceMean<keepdims=0>(m2) y = Add(z, k)",
+            **BODY,
+            s=np.ones(16, np.float32),
+            m=noise(16),
+        ),
+        picture(),
+        (),
+    ),
+    "the width of queries and keys": Graph(
+        lambda: proto(
+            "(float[N,L,16] x) => (float[N,L,L2] y) { q = MatMul(x, w) k = MatMul(x, v) "
+            "t = Transpose<perm=[0,2,1]>(k) y = MatMul(q, t) }",
+            w=weight(16, 8),
+            v=weight(16, 8, seed=2),
+        ),
+        tokens(),
+        (),
+    ),
+    "a state that is fed": Graph(
+        lambda: proto(
+            "(float[L,N,16] x, float[1,N,8] s) => (float[N,4] y) { h, l = GRU<hidden_size=8>(x, w, r, , , s) "
+            "k = Squeeze(l, zero) y = MatMul(k, b) }",
+            w=weight(1, 24, 16),
+            r=weight(1, 24, 8, seed=2),
+            zero=np.array([0], np.int64),
+            b=weight(8, 4),
+        ),
+        lambda: {"x": noise(5, 1, 16), "s": noise(1, 1, 8)},
+        (),
+    ),
+    "what a branch reads": Graph(
+        conv(
+            f"{HEAD} m = ReduceMean<keepdims=0>(x) k = Greater(m, zero) s = If(k) "
+            "<then_branch = t () => (float[N,16,6,6] o) { o = Neg(r) }, "
+            "else_branch = e () => (float[N,16,6,6] p) { p = Abs(r) }> y = Conv(s, b)",
+            **BODY,
+            zero=np.float32(0),
+        ),
+        picture(),
+        (),
+    ),
 }
 WHY = {
+    "a sum with an input": "Add.*joins it with what no weight makes",
+    "indices of a pool": "MaxPool.*takes channels as they are",
+    "statistics of training": "BatchNormalization.*takes channels as they are",
+    "the width of queries and keys": "MatMul.*sums over it, and no weight does",
+    "a state that is fed": "no weight makes s, a state of",
+    "what a branch reads": "a subgraph reads r",
     "an output": "model's output y",
     "softmax over channels": "Softmax.*works along it",
     "an operator that is not known": "LRN.*takes channels as they are",

@@ -9,13 +9,18 @@ import pytest
 from edgeonnx.errors import ModelError
 from edgeonnx.model import Model
 from edgeonnx.prune.channels import find_channels
+from edgeonnx.prune.einsum import letters
 from edgeonnx.prune.probe import probe
 from edgeonnx.prune.proof import proven, silence
 from edgeonnx.prune.study import study
 from edgeonnx.prune.surgery import remove
 from edgeonnx.verbs.pruning import prunable
+from tests.prune.exported import EXPORTED
 from tests.prune.graphs import GRAPHS, STUCK, WHY
+from tests.unit.models import build, noise, weight
 from tests.zoo.zoo import CASES, QUANTIZED
+
+ALL = {**GRAPHS, **EXPORTED}
 
 
 def found(proto, feeds):
@@ -34,18 +39,18 @@ def differs(expected, got):
     return float(np.abs(expected[finite] - got[finite]).max(initial=0)) / size
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", ALL)
 def test_groups_are_found(name):
-    case = GRAPHS[name]
+    case = ALL[name]
     _, channels = found(case.build(), case.feeds())
     assert tuple(sorted(len(group.channels) for group in channels.groups)) == case.groups
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 1.0])
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", ALL)
 def test_what_is_taken_out_is_what_nothing_reads(name, share):
     """The one promise of surgery: equal to the whole model with zeros where the channels were read."""
-    case = GRAPHS[name]
+    case = ALL[name]
     model, channels = found(case.build(), case.feeds())
     rng = np.random.default_rng(0)
     gone = []
@@ -60,9 +65,9 @@ def test_what_is_taken_out_is_what_nothing_reads(name, share):
         assert differs(expected, got) < 1e-5
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_group_is_proven(name):
-    case = GRAPHS[name]
+    case = ALL[name]
     model, channels = found(case.build(), case.feeds())
     assert proven(model, channels, case.feeds()) is channels
 
@@ -93,6 +98,52 @@ def test_a_graph_that_breaks_is_not_pruned():
     held = proven(model, replace(channels, values=broken), case.feeds())
     assert held.groups == ()
     assert "does not run" in held.stuck[-1].why
+
+
+def test_a_graph_that_fails_while_it_runs_is_not_pruned():
+    """What goes wrong only with a sample ends the proof, not the user's run."""
+    case = EXPORTED["sizes computed and written down in one"]
+    model, channels = found(case.build(), case.feeds())
+    held = proven(model, replace(channels, values={k: v for k, v in channels.values.items() if k != "f"}), case.feeds())
+    assert held.groups == ()
+    assert "does not run" in held.stuck[-1].why
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+@pytest.mark.parametrize(
+    "name", ["where to cut is computed, of small constants", "sizes computed and written down in one"]
+)
+def test_sizes_left_open_stay_open(name, rows):
+    """A model is looked at on one sample, and must run on batches of any size as before."""
+    case = EXPORTED[name]
+    model, channels = found(case.build(), case.feeds())
+    gone = [channel for group in channels.groups for channel in group.channels[::2]]
+    feeds = {"x": noise(rows, 3, 8, 8, seed=4)}
+    (expected,), (got,) = (outputs(m, feeds) for m in (silence(model, channels, gone), remove(model, channels, gone)))
+    assert differs(expected, got) < 1e-5
+
+
+def test_what_was_folded_is_not_kept():
+    """A weight in another form beside the one that it was made from would make the file larger."""
+    case = build(
+        "(float[N,8] x) => (float[N,4] y) { h = MatMul(x, a) t = Transpose<perm=[1,0]>(b) y = MatMul(h, t) }",
+        a=weight(8, 16),
+        b=weight(4, 16),
+    )
+    assert prunable(case).weight_bytes == case.weight_bytes
+
+
+@pytest.mark.parametrize(
+    ("equation", "ranks", "expected"),
+    [
+        ("ij,jk->ik", (2, 2), (["ij", "jk"], "ik")),
+        ("ij,jk", (2, 2), (["ij", "jk"], "ik")),
+        ("...i, ij -> ...j", (4, 2), (["789i", "ij"], "789j")),
+        ("...ij,...jk", (4, 3), (["89ij", "9jk"], "89ik")),
+    ],
+)
+def test_letters_of_an_equation(equation, ranks, expected):
+    assert letters(equation, ranks) == expected
 
 
 @pytest.mark.parametrize("name", QUANTIZED)

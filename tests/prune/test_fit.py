@@ -20,6 +20,7 @@ from edgeonnx.prune.sparsity import Pattern, Share, parse_sparsity, sparsify
 from edgeonnx.prune.study import study
 from edgeonnx.prune.surgery import remove
 from edgeonnx.verbs.pruning import prunable
+from tests.prune.exported import EXPORTED
 from tests.prune.graphs import GRAPHS
 from tests.unit.fashion import calibration, fashion_model
 from tests.unit.models import build, noise, weight
@@ -38,7 +39,13 @@ def resnet():
     return study(prunable(fashion_model("resnet8")), calibration(60), silent)
 
 
-@pytest.mark.parametrize("name", ["chain", "one dimension", "depthwise", "grouped", "flatten", "channels last"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("chain", "one dimension", "depthwise", "grouped", "flatten", "channels last"),
+        *("transposed convolution", "transposed convolution with strides"),
+    ],
+)
 def test_rows_times_matrix_is_the_layer(name):
     """Padding, strides, dilations, groups: what least squares sees is what the layer computes."""
     case = GRAPHS[name]
@@ -167,6 +174,20 @@ def test_cost_is_what_the_pruned_model_counts(resnet):
     gone = [channel for group in resnet.channels.groups for channel in group.channels[::4]]
     smaller = remove(resnet.model, resnet.channels, gone)
     counted = sum(c or 0 for c in node_macs(smaller, probe(smaller, resnet.feeds[0]).shapes))
+    assert cost.total(cost.removed(gone)) == pytest.approx(counted)
+
+
+@pytest.mark.parametrize("name", ["both directions", "gated recurrent units", "transposed convolution", "attention"])
+def test_cost_counts_what_is_summed_over_and_what_is_made(name):
+    """A recurrent layer sums over its inputs and over its own hidden units."""
+    case = {**GRAPHS, **EXPORTED}[name]
+    looked = study(prunable(Model.from_proto(case.build())), [case.feeds()], silent)
+    graph = looked.model.ir.graph
+    macs = {n.name: float(c or 0) for n, c in zip(graph, node_macs(looked.model, looked.channels.shapes), strict=True)}
+    cost = Cost(graph, looked.channels, macs)
+    gone = [channel for group in looked.channels.groups for channel in group.channels[::4]]
+    smaller = remove(looked.model, looked.channels, gone)
+    counted = sum(c or 0 for c in node_macs(smaller, probe(smaller, case.feeds()).shapes))
     assert cost.total(cost.removed(gone)) == pytest.approx(counted)
 
 

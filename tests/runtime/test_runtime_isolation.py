@@ -1,6 +1,7 @@
 """The runtime needs numpy, onnxruntime and the standard library alone, and few modules of that."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,12 @@ def test_modules_are_small_and_import_little(path):
             assert node.module.split(".")[0] in allowed
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 1
+
+
+def test_onnxruntime_notes_nothing_down_for_its_maker(fashion, tmp_path):
+    """Its telemetry leaves a number of the machine and what it is to send."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    environment = {**kept, "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    ran = subprocess.run([sys.executable, fashion, "selftest"], env=environment, capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert list(tmp_path.rglob("*")) == []

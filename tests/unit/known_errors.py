@@ -1,6 +1,7 @@
 """Provokes the errors that `targets/facts/errors.toml` explains: one function for each, under its name."""
 
 import ctypes
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from onnxruntime.quantization import quantize_dynamic as dynamic
 from onnxruntime.quantization import quantize_static as static  # noqa: TID251  its errors are looked for
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from tests import native
 
 CASES = {}
 OWN = "(float[N,4] x) => (float[N,3] y) { h = my.own(x) p = MatMul(h, w) y = Relu(p) }"
@@ -90,6 +93,15 @@ def extensions_missing(folder):
 @case
 def custom_operator(folder):
     session(proto(OWN, w=weight(4, 3), domains=("my",)))
+
+
+@case
+def domain_twice(folder):
+    options, library = ort.SessionOptions(), native.median_filter(folder)
+    shutil.copy(library, folder / "libother.so")
+    for path in (library, folder / "libother.so"):
+        options.register_custom_ops_library(str(path))
+    ort.InferenceSession(linear().SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 @case

@@ -53,6 +53,31 @@ from edgeonnx.model import Model
             {"m": np.array([-1]), "w": (6, 4)},
             24,
         ),
+        # A range that ends where the input does.
+        (
+            """(float[N,S,4] x) => (float[N,S,7] y) {
+                s = Shape<start = 1, end = 2>(x)
+                p = Slice(table, zero, s, zero)
+                a = Add(x, p)
+                y = MatMul(a, w)
+            }""",
+            {"table": (9, 4), "zero": np.array([0]), "w": (4, 7)},
+            28,
+        ),
+        # Three steps; each of 5 hidden channels has four gates, each of which reads 4 inputs and 5 hidden channels.
+        (
+            "(float[3,1,4] x) => (float[a,b,c,d] y) { y = LSTM<hidden_size=5>(x, w, r) }",
+            {"w": (1, 20, 4), "r": (1, 20, 5)},
+            540,
+        ),
+        # Both directions, three gates; the sequence itself is not asked for.
+        (
+            """(float[3,2,4] x) => (float[a,b,c] h) {
+                _, h = GRU<hidden_size = 5, direction = "bidirectional">(x, w, r)
+            }""",
+            {"w": (2, 15, 4), "r": (2, 15, 5)},
+            3 * 2 * 2 * 15 * 9,
+        ),
     ],
 )
 def test_macs(text, weights, macs):
@@ -99,11 +124,19 @@ def test_subgraphs_functions_and_domains():
         **{"Add": 2, "Constant": 1, "If": 1, "MatMul": 1, "Neg": 1, "Relu": 1},
         **{"my::twice": 1, "com.microsoft::Gelu": 1},
     }
-    assert anatomy.domains == {"", "my", "com.microsoft"}
+    assert anatomy.domains == {"", "com.microsoft"}  # `my` is the domain of its own function
     assert anatomy.parameters == 16 + 4
     assert anatomy.macs == 0  # those of the main graph
 
 
 def test_arithmetic_that_is_not_counted_is_named():
-    text = "(float[3,1,4] x) => (float[a,b,c,d] y) { y = LSTM<hidden_size = 5>(x, w, r) }"
-    assert dissect(build(text, w=noise(1, 20, 4), r=noise(1, 20, 5))).uncounted == ("LSTM",)
+    text = '(float[3,4] x) => (float[3,5] y) { y = Einsum<equation = "ab,bd,dc->ac">(x, v, w) }'
+    anatomy = dissect(build(text, v=noise(4, 6), w=noise(6, 5)))
+    assert anatomy.uncounted == ("Einsum",)
+
+
+@pytest.mark.parametrize("equation", ["ab,bc->ac", "...b,bc->...c", "...b,bc", "ab, bc"])
+def test_products_of_two_by_einsum_are_counted(equation):
+    text = f'(float[3,4] x) => (float[3,5] y) {{ y = Einsum<equation = "{equation}">(x, w) }}'
+    anatomy = dissect(build(text, w=noise(4, 5)))
+    assert (anatomy.macs, anatomy.uncounted) == (3 * 4 * 5, ())

@@ -5,8 +5,9 @@ import sys
 import zipfile
 
 import numpy as np
+import onnx
 import pytest
-from models import build, noise, run, weight
+from models import build, noise, proto, run, weight
 
 import edgeonnx
 from edgeonnx.errors import EngineError, InputError, ModelError, TargetError
@@ -45,6 +46,16 @@ PLACES = {
         m = If(c) <then_branch = t () => (p) {{ p = {CLEAN}(a) }}, else_branch = e () => (q) {{ q = Identity(a) }}>
         y = {CONV}(m, w2, b2)
     }}""",
+    "in a subgraph that says no shape": f"""(float[N,4,H,W] x) => (float[N,8,H,W] y) {{
+        a = {CONV}(x, w1, b1)
+        s = ReduceSum<keepdims = 0>(x)
+        zero = Constant<value = float {{0}}>()
+        c = Greater(s, zero)
+        m = If(c) <
+            then_branch = t () => (float[] p) {{ p = {CLEAN}(a) }}, else_branch = e () => (q) {{ q = Identity(a) }}
+        >
+        y = {CONV}(m, w2, b2)
+    }}""",
     "read twice": f"""(float[N,4,H,W] x) => (float[N,8,H,W] y) {{
         a = {CONV}(x, w1, b1) m = {CLEAN}<size = 5>(a) b = {CONV}(m, w2, b2) y = Add(b, m)
     }}""",
@@ -66,6 +77,20 @@ def shipped(median, tmp_path_factory):
     """A float model packaged for this machine."""
     with custom_ops(median):
         return edgeonnx.package(model(), HERE, tmp_path_factory.mktemp("shipped") / "clean.edge", golden_samples=2)
+
+
+def test_a_function_that_calls_one(tmp_path, median, data):
+    """onnxruntime does not find out the types there, so the function is inlined when the model is read."""
+    function = f"""<domain: "own", opset_import: ["" : 17, "{native.DOMAIN}" : 1]>
+        Clean (given) => (cleaned) {{ cleaned = {CLEAN}(given) }}"""
+    text, domains = BETWEEN.replace(CLEAN, "own.Clean"), [native.DOMAIN, "own"]
+    onnx.save(proto(text, domains=domains, functions=[function], **WEIGHTS), tmp_path / "m.onnx")
+    with custom_ops(median):
+        read = edgeonnx.Model.load(tmp_path / "m.onnx")
+        wanted, got = (run(each, {"x": data["x"][:1]})["y"] for each in (model(), read))
+        np.testing.assert_array_equal(got, wanted)
+        edgeonnx.quantize(read, data, recipe="fast", target="raspberrypi", force=True)
+        assert edgeonnx.inspect(tmp_path / "m.onnx").refusals[HERE] == ()
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -1,6 +1,7 @@
 """Wheels, versions and what is known to fail."""
 
 import datetime
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -8,7 +9,7 @@ import tomllib
 import pytest
 
 from edgeonnx.data import folder
-from edgeonnx.doctor.collect import parse
+from edgeonnx.doctor.collect import document, parse
 from edgeonnx.doctor.device import Device
 from edgeonnx.doctor.known_bad import Scene, check_known_bad, known_bad, versions_of
 from edgeonnx.doctor.wheels import check_wheel, newest, releases
@@ -182,6 +183,13 @@ def test_versions_that_a_device_tells():
     there = device(packages=("onnxruntime 1.24.1", "onnxruntime-openvino 1.24.1"), numpy="2.1.0", onnxruntime="1.24.1")
     expected = {"onnxruntime": "1.24.1", "onnxruntime-openvino": "1.24.1", "numpy": "2.1.0"}
     assert versions_of(there) == expected | {"python": "3.11", "glibc": "2.36"}
+
+
+def test_facts_are_not_collected_without_pip(monkeypatch):
+    """They would be written down as none."""
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(SystemExit, match="onnxruntime: expected pip to name its wheels, got none: it said nothing"):
+        document(datetime.date(2026, 1, 1))
 
 
 @pytest.mark.slow

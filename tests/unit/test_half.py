@@ -58,3 +58,9 @@ def test_a_weight_that_is_an_output():
 def test_sequences_of_float16_have_no_cast():
     model = build("(seq(float16[N]) s) => (float16[M] y) { y = ConcatFromSequence<axis = 0>(s) }")
     assert without_half(model) is model
+
+
+def test_a_model_without_nodes():
+    model = build("(float16[2,3] x) => (float16[2,3] x) { }")
+    x = np.ones((2, 3), np.float16)
+    np.testing.assert_array_equal(without_half(model).session().run(None, {"x": x})[0], x)

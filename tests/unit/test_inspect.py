@@ -46,3 +46,9 @@ def test_refusals_are_those_of_the_profiles():
 def test_what_can_not_be_read(tmp_path):
     with pytest.raises(ModelError):
         inspect(tmp_path / "none.onnx")
+
+
+def test_functions_of_the_models_own_are_no_foreign_operators():
+    function = '<domain: "own", opset_import: ["" : 17]> Twice (a) => (b) { b = Add(a, a) }'
+    model = build("(float[N,4] x) => (float[N,4] y) { y = own.Twice(x) }", domains=["own"], functions=[function])
+    assert set(inspect(model).refusals.values()) == {()}

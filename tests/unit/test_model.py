@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -209,6 +210,20 @@ def test_weights_beyond_protobufs_limit_go_beside_the_model(monkeypatch, saved, 
     assert again.has_external_data
     for one in (again, Model(again.ir), model.copy()):
         np.testing.assert_array_equal(run(one, x)["y"], run_proto(convnet(), x)["y"])
+
+
+def test_weights_get_their_name_before_the_model_that_reads_them(monkeypatch, saved, tmp_path):
+    """Ended between the two, there is no model without its weights."""
+    monkeypatch.setattr(edgeonnx.model, "_INLINE_LIMIT", 1000)
+    renamed, rename = [], Path.replace
+
+    def noted(path, target):
+        renamed.append(Path(target).name)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", noted)
+    Model.load(saved).save(tmp_path / "big.onnx")
+    assert renamed[-2:] == ["big.onnx.data", "big.onnx"]
 
 
 # Files that are no model

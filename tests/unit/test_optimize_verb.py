@@ -1,5 +1,7 @@
 """Optimize: what it makes, what it says of it, and what it refuses."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -8,6 +10,8 @@ from models import build, noise, operators, proto, weight
 import edgeonnx
 from edgeonnx.errors import DifferenceError, ModelError
 from edgeonnx.model import Model
+from edgeonnx.optimize.plan import Plan, Wish, plan_for
+from edgeonnx.verbs.attempt import Attempt, slower
 from edgeonnx.verbs.same import difference, samples_for
 
 NET = """(float[N,6,8,8] x) => (float[N,4] y) {
@@ -19,6 +23,7 @@ PARTS = {"w": weight(4, 6, 3, 3), "s": noise(4, seed=2) + np.float32(2), "v": no
 LOST = """(float[1,2,3,4] q, float[1,2,3,4] k, float[1,2,3,4] v) => (float[1,2,3,4] y) {
     t = Transpose<perm = [0,1,3,2]>(k) p = MatMul(q, t) s = Add(p, m) e = Softmax(s) y = MatMul(e, v)
 }"""
+MASK = np.full((3, 3), -np.inf, np.float32)
 
 
 @pytest.fixture
@@ -28,7 +33,7 @@ def net(tmp_path):
 
 @pytest.fixture
 def lost():
-    return build(LOST, m=np.full((3, 3), -np.inf, np.float32))
+    return build(LOST, m=MASK)
 
 
 def test_a_model_becomes_smaller_and_gives_the_same(net, tmp_path):
@@ -63,15 +68,65 @@ def test_a_pass_can_be_left_out(net):
         edgeonnx.optimize(net, skip=["fold_conv"])
 
 
-def test_a_result_that_differs_is_kept_apart_and_the_pass_is_named(lost, tmp_path):
-    with pytest.raises(DifferenceError, match=r"output y: .*got inf; .*--skip fuse_attention.*--force") as raised:
-        edgeonnx.optimize(lost, opset=23, output=tmp_path / "o.onnx")
+def test_a_pass_that_makes_it_differ_is_left_out_and_named(lost, tmp_path):
+    result = edgeonnx.optimize(lost, opset=23, output=tmp_path / "o.onnx")
+    assert "Attention" not in operators(Model.load(result.output))
+    assert "left out, since outputs would differ: fuse_attention; --force" in result.notes[0]
+    assert not result.differs
+    forced = edgeonnx.optimize(lost, opset=23, output=tmp_path / "o.onnx", force=True)
+    assert "Attention" in operators(Model.load(forced.output))
+    assert forced.differs
+
+
+def test_no_more_is_left_out_than_must_be():
+    """Also where two passes are the cause, each by itself."""
+    source = build(LOST.replace("y = MatMul(e, v)", "a = MatMul(e, v) i = Identity(a) y = Relu(i)"), m=MASK)
+    attempt = Attempt(source, plan_for(Wish(opset=23)), frozenset(), None, samples_for(source, source, None), 1e-5)
+    assert attempt.to_leave_out(attempt.same) == {"fuse_attention"}
+    kinds = {"Identity", "Softmax"}
+    assert attempt.to_leave_out(lambda made: kinds <= {*operators(made)}) == {"remove_identities", "fuse_attention"}
+    assert attempt.to_leave_out(lambda made: False) == frozenset()
+
+
+def test_a_pass_that_makes_it_slower_is_left_out():
+    source = build("(float[2,4] x) => (float[2,4] y) { y = Neg(x) }")
+    steps = " ".join(f"t{i + 1} = Neg(t{i})" for i in range(1000))
+    long = build(f"(float[2,4] x) => (float[2,4] y) {{ t0 = Neg(x) {steps} y = Identity(t1000) }}")
+
+    def drag(model):
+        return (long, 1) if model is not long else (model, 0)
+
+    attempt = Attempt(source, Plan((), (drag,)), frozenset(), None, [{"x": noise(2, 4)}], 1e-5)
+    made = attempt.made()
+    assert not attempt.differs(made)
+    assert slower(made.speed)
+    assert attempt.to_leave_out(attempt.same_and_quick) == {"drag"}
+
+
+def test_what_does_not_run_differs():
+    source = build("(float[2,4] x) => (float[2,4] y) { y = Relu(x) }")
+    broken = build("(float[2,4] x) => (float[2,4] y) { y = Gather(x, i) }", i=np.array([5, 5]))
+
+    def spoil(model):
+        return (broken, 1) if model is not broken else (model, 0)
+
+    attempt = Attempt(source, Plan((), (spoil,)), frozenset(), None, [{"x": noise(2, 4)}], 1e-5)
+    assert attempt.differs(attempt.made())
+    assert attempt.to_leave_out(attempt.same) == {"spoil"}
+    wrong = replace(attempt, samples=[{"x": noise(3, 4)}])
+    with pytest.raises(ModelError, match="does not run"):
+        wrong.same(source)
+
+
+def test_a_result_that_differs_is_kept_apart_and_the_pass_is_named(tmp_path):
+    """What was asked for is not left out."""
+    fine = np.full(8, 1.0002, np.float32)  # is 1 in float16
+    model = build("(float[2,8] x) => (float[2,8] y) { a = Mul(x, k) y = Sub(a, x) }", k=fine)
+    with pytest.raises(DifferenceError, match=r"output y: .*--skip float16; .*--force") as raised:
+        edgeonnx.optimize(model, float16=True, output=tmp_path / "o.onnx")
     assert raised.value.exit_code == 1
     assert [path.name for path in tmp_path.iterdir()] == ["o.rejected.onnx"]
     assert raised.value.result.differs
-    forced = edgeonnx.optimize(lost, opset=23, output=tmp_path / "o.onnx", force=True)
-    assert "Attention" in operators(Model.load(forced.output))
-    assert edgeonnx.optimize(lost, opset=23, skip=["fuse_attention"]).problems == ()
 
 
 def test_what_a_target_takes(net):

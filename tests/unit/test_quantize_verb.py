@@ -152,6 +152,15 @@ def test_opsets_with_a_pipeline(opset, tmp_path):
     assert [layer.node.op_type for layer in quantized_layers(result.model.ir)] == ["Conv"]
 
 
+@pytest.mark.parametrize("opset", [13, 21])
+def test_activations_of_16_bits(opset):
+    """Before opset 21 their Quantize is onnxruntime's own operator."""
+    result = small(model=Model.from_proto(convnet(opset=opset)), recipe="int16-activations")
+    domain = "" if opset == 21 else "com.microsoft"
+    assert {node.domain for node in result.model.ir.graph if node.op_type == "QuantizeLinear"} == {domain}
+    assert [row.sqnr > 35 for row in result.layers if row.sqnr is not None] == [True] * 3
+
+
 def test_the_target_lowers_the_ir_version():
     model = Model.from_proto(convnet(ir_version=13))
     assert small(model=model).model.ir_version == load_target(TARGET).caps.ir_version

@@ -8,24 +8,25 @@ import click
 
 from edgeonnx.errors import EdgeonnxError
 
-_VERBS = (
-    "inspect",
-    "targets",
-    "doctor",
-    "pipeline",
-    "convert",
-    "optimize",
-    "prune",
-    "quantize",
-    "package",
-    "rknn",
-    "run",
-    "bench",
-    "tune",
-    "keygen",
-    "sign",
-    "verify",
-)
+# What each does, as its own help begins: `edgeonnx --help` imports none of them.
+_VERBS = {
+    "inspect": "Show what a model is, and what each target would refuse.",
+    "targets": "List the devices that edgeonnx knows, or show one.",
+    "doctor": "Say what would go wrong on a device, and what mends it.",
+    "pipeline": "Look at a pre- and postprocessing spec, or check it.",
+    "convert": "Convert a model of another framework to ONNX, and compare.",
+    "optimize": "Make a graph smaller and faster with equal outputs.",
+    "prune": "Take channels out without training, and measure it.",
+    "quantize": "Quantize to INT8, measure it, and keep it if it holds.",
+    "package": "Put model, pipeline and runtime into one verified file.",
+    "rknn": "Convert for a Rockchip NPU, and simulate it.",
+    "run": "Run a bundle on inputs as a device would.",
+    "bench": "Time a model or a bundle, alone or against another.",
+    "tune": "Find the settings that suit this machine.",
+    "keygen": "Make a key pair to sign bundles with.",
+    "sign": "Sign a bundle.",
+    "verify": "See that a bundle is one that the key's owner signed.",
+}
 
 
 class _Verbs(click.Group):
@@ -39,6 +40,10 @@ class _Verbs(click.Group):
             return None
         command: click.Command = import_module(f"edgeonnx.cli.{name}").command
         return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_VERBS.items()))
 
 
 @click.group(

@@ -92,8 +92,9 @@ def _draw(result: ConvertResult) -> None:
             *(("output", tensor) for tensor in result.outputs),
         ]
     )
+    samples = f"{result.samples} samples{' of noise' if result.noise else ''}"
     if result.differences:
-        facts([("compared on", f"{result.samples} samples" + (f"; {sizes}" if sizes else ""))])
+        facts([("compared on", samples + (f"; {sizes}" if sizes else ""))])
         click.echo()
         table(
             ("output", "largest difference", "of its largest value", "not equal", ""),

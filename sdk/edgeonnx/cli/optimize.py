@@ -35,7 +35,7 @@ def _sizes(_context: click.Context, _option: click.Parameter, given: tuple[str, 
 @click.option("--opset", type=click.IntRange(min=1), help="Highest operator set that the result may use.")
 @click.option("--skip", multiple=True, metavar="PASS", help="Leave a pass out. Repeatable.")
 @click.option("--data", help="Samples to compare outputs on; without it, noise.")
-@click.option("--force", is_flag=True, help="Write a result that differs or is slower, too.")
+@click.option("--force", is_flag=True, help="Run all passes; write a result that differs or is slower, too.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.opt.onnx]")
 @custom_op
 @as_json
@@ -53,8 +53,9 @@ def command(
 ) -> None:
     """Make MODEL's graph smaller and faster, and keep the result only if it gives the same.
 
-    Both models run on the same samples. A result whose outputs differ (exit code 1), or that is slower where that can
-    be measured (exit code 3), is written to NAME.rejected.onnx.
+    Both models run on the same samples. Passes for which outputs differ, or for which it is slower where that can be
+    measured, are left out, with a warning. A result that differs even so (exit code 1), or is slower (exit code 3), is
+    written to NAME.rejected.onnx.
     """
     draw = print_json if as_json else _draw
     try:

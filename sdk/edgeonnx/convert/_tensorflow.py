@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+import onnx
+
 from edgeonnx.convert.axes import Axes, name_axes, unnamed
 from edgeonnx.convert.source import Array, Feeds, Source, by_name, guarded, need, release
 from edgeonnx.convert.surface import named, refuse_foreign
 from edgeonnx.errors import ConvertError
 from edgeonnx.model import Model, TensorSpec
+from edgeonnx.userfile import told
 
 # Those that tf2onnx tests.
 _LEAST_OPSET, _MOST_OPSET = 14, 18
@@ -49,7 +53,7 @@ def written(
     """
     if not _LEAST_OPSET <= opset <= _MOST_OPSET:
         raise ConvertError(f"{name}: tf2onnx writes opsets {_LEAST_OPSET} to {_MOST_OPSET}, got --opset {opset}")
-    with guarded(f"{name} can't be converted"):
+    with guarded(f"{name} can't be converted", _reason):
         proto, _ = convert(opset=opset)
     model = Model.from_proto(proto)
     refuse_foreign(model, name)
@@ -83,15 +87,16 @@ class Graph(Source):
             self._outputs = list(outputs)
             return list(outputs.values())
 
-        traced = self._tf2onnx.convert.from_function
         signature = [self._signature(spec, axes if self._retraced else {}) for spec in self.inputs]
-        model = written(
-            lambda opset: traced(self._tf.function(flat), input_signature=signature, opset=opset),
-            opset,
-            names,
-            lambda: self._outputs,
-            self.name,
-        )
+        function = self._tf.function(flat)
+        with guarded(f"{self.name} can't be converted"):
+            captured = _captured(function.get_concrete_function(*signature))
+
+        def convert(opset: int) -> Any:
+            proto, weights = self._tf2onnx.convert.from_function(function, input_signature=signature, opset=opset)
+            return _constants(proto, captured), weights
+
+        model = written(convert, opset, names, lambda: self._outputs, self.name)
         return name_axes(model, axes)
 
     def run(self, feeds: Feeds) -> tuple[Array, ...]:
@@ -108,6 +113,32 @@ class Graph(Source):
             )
         shape = [None if axis in free or not isinstance(size, int) else size for axis, size in enumerate(spec.shape)]
         return self._tf.TensorSpec(shape, _dtype(self._tf, spec.dtype))
+
+
+def _captured(function: Any) -> dict[str, Array]:
+    """Constants that a function of TensorFlow's holds as inputs, by their names there; variables are not among them."""
+    return {
+        inner.op.name: np.asarray(outer.numpy())
+        for outer, inner in function.graph.captures
+        if hasattr(outer, "numpy") and inner.dtype.name not in ("resource", "string")
+    }
+
+
+def _constants(proto: onnx.ModelProto, captured: Mapping[str, Array]) -> onnx.ModelProto:
+    """tf2onnx leaves captured constants among the inputs; make them weights."""
+    graph = proto.graph
+    for value in [value for value in graph.input if value.name.partition(":")[0] in captured]:
+        graph.input.remove(value)
+        graph.initializer.append(onnx.numpy_helper.from_array(captured[value.name.partition(":")[0]], value.name))
+    return proto
+
+
+def _reason(error: BaseException) -> str:
+    text = told(error)
+    if "incompatible with expected resource" in text:
+        operator = text.partition(" was passed")[0].rpartition("/")[2]
+        return f"it changes a variable while it runs ({operator}), and an ONNX model keeps no state; hand it in and out"
+    return text
 
 
 def tensor_spec(name: str, tensor: Any) -> TensorSpec:

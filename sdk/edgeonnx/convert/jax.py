@@ -67,7 +67,7 @@ class Function(Source):
         """Keys of the structure that the function returns, `output` where it is a single array."""
         tree = self._jax.tree_util
         labels = [tree.keystr(path, simple=True, separator="_") for path, _ in tree.tree_flatten_with_path(outputs)[0]]
-        return [f"output_{label}" if label.isdigit() else label or "output" for label in labels]
+        return [f"output_{label}" if label[:1].isdigit() else label or "output" for label in labels]
 
     def _given(self, examples: object) -> Feeds:
         """Arguments by name, of the types that JAX gives them: it has 64 bits only where they were switched on."""

@@ -3,6 +3,7 @@
 https://keras.io/api/models/model_saving_apis/
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from edgeonnx.convert.source import Feeds, guarded, need, release
 from edgeonnx.errors import ConvertError
 from edgeonnx.model import TensorSpec
 from edgeonnx.userfile import told
+
+_MADE_UP = re.compile(r"keras_tensor(_\d+)?")
 
 
 def load_keras(path: Path, trust: bool) -> "Keras":
@@ -61,8 +64,7 @@ class Keras(Graph):
         return self._given
 
     def _called(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
-        single = len(tensors) == 1 and not isinstance(getattr(self._model, "input", None), dict)
-        outputs = self._model(next(iter(tensors.values())) if single else dict(tensors), training=False)
+        outputs = self._model(self._arguments(list(tensors.values())), training=False)
         if isinstance(outputs, Mapping):
             return dict(outputs)
         flat = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
@@ -72,6 +74,19 @@ class Keras(Graph):
         if names is None or len(names) != len(flat) or len(set(names)) < len(names):
             names = [f"output_{place}" for place in range(len(flat))]
         return dict(zip(names, flat, strict=True))
+
+    def _arguments(self, tensors: list[Any]) -> Any:
+        """Inputs in the structure that the model declares; else one alone, or by name."""
+        declared = getattr(self._model, "input", None) if getattr(self._model, "inputs", None) else None
+        if isinstance(declared, Mapping):
+            return dict(zip(declared, tensors, strict=True))
+        if len(tensors) == 1 and not isinstance(declared, (list, tuple)):
+            return tensors[0]
+        return (
+            tensors
+            if declared is not None
+            else {spec.name: one for spec, one in zip(self.inputs, tensors, strict=True)}
+        )
 
 
 def _given(examples: object) -> Feeds | None:
@@ -86,13 +101,22 @@ def _given(examples: object) -> Feeds | None:
 def _inputs(model: Any, given: Feeds | None, name: str) -> list[TensorSpec]:
     declared = getattr(model, "inputs", None)
     if declared:
-        return [tensor_spec(tensor.name, tensor) for tensor in declared]
+        made_up = len(declared) == 1
+        return [
+            tensor_spec(_named(tensor.name, "input" if made_up else f"input_{place}"), tensor)
+            for place, tensor in enumerate(declared)
+        ]
     if given is None:
         raise ConvertError(
             f"{name}: the model does not declare its inputs; give it keras.Input, or FILE.py:FUNC that returns it with "
             "example inputs"
         )
     return [TensorSpec(label, array.dtype.name, (None, *array.shape[1:])) for label, array in given.items()]
+
+
+def _named(name: str, other: str) -> str:
+    """The name of an input, another where Keras made it up: it counts them, so it is another in the next model."""
+    return other if _MADE_UP.fullmatch(name) else name
 
 
 def _load_reason(error: BaseException) -> str:

@@ -38,6 +38,8 @@ class Source(ABC):
         opset: what to write where none is asked for.
         steps: how many steps of its quantization an output may be off: 0, or 1 where the source computes in 8 bits.
         notes: what its user should know, a sentence each.
+        drawn: whether `examples` were made up here.
+        caveat: what is known of it that makes outputs differ, for messages; empty where nothing is.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Source(ABC):
     opset: int = OPSET
     steps: int = 0
     notes: tuple[str, ...] = ()
+    drawn: bool = False
+    caveat: str = ""
 
     def examples(self) -> Feeds | None:
         """The inputs that came with it, by name; None where none did."""
@@ -67,6 +71,10 @@ class Source(ABC):
         Raises:
             ConvertError: the model does not take them.
         """
+
+    def elsewhere(self, _feeds: Feeds) -> tuple[Array, ...] | None:
+        """What other kernels of the framework give for these inputs; None where it has one set of them."""
+        return None
 
 
 def need(extra: str, *modules: str) -> tuple[ModuleType, ...]:

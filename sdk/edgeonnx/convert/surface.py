@@ -1,11 +1,12 @@
 """The interface of an exported model: its inputs and outputs under the names that they have in the source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import onnx
 import onnx_ir as ir
 
 from edgeonnx.errors import ConvertError
+from edgeonnx.libraries import foreign_operators
 from edgeonnx.model import Model
 
 # The oldest that is written: older ones know no functions.
@@ -75,17 +76,36 @@ def _ir_version(model: ir.Model) -> int:
     return max([found, *(version for first, version in _NEWER_TYPES if newest >= first)])
 
 
+def reshaped(model: Model, shapes: Mapping[str, Sequence[int | None] | None]) -> Model:
+    """The model with other shapes declared for some outputs: exporters state wrong ones.
+
+    Args:
+        model: as it was made.
+        shapes: of outputs, by name; None as a size: free, as a whole: unknown.
+    """
+    if not shapes:
+        return model
+    copy = model.copy()
+    for value in copy.ir.graph.outputs:
+        if (name := str(value.name)) in shapes:
+            shape = shapes[name]
+            value.shape = None if shape is None else ir.Shape(shape)
+    return copy
+
+
 def refuse_foreign(model: Model, source: str) -> None:
-    """Refuse operators of the source that an exporter left where ONNX has none of that name.
+    """Refuse operators that an exporter left or made up where neither ONNX nor onnxruntime has one of that name.
 
     Raises:
         ConvertError: there are some; it names them and their nodes.
     """
-    foreign = [
-        f"{node.op_type} (node {node.name})"
+    nodes = [
+        node
         for node in model.ir.graph.all_nodes()
         if node.domain in ("", "ai.onnx") and not onnx.defs.has(node.op_type)
     ]
+    nodes += [node for node in foreign_operators(model.ir).values() if node.domain == "com.microsoft"]
+    foreign = [f"{node.op_type} (node {node.name})" for node in nodes]
     if foreign:
         more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
         raise ConvertError(

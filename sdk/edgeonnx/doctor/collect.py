@@ -61,10 +61,15 @@ def _grouped(package: str) -> list[tuple[list[str], tuple[tuple[str, str], ...]]
 
 
 def _log(package: str) -> str:
+    """What pip says of a package; it fails here in any case, for no wheel fits."""
     with tempfile.TemporaryDirectory() as folder:
         where = ["--platform", "none", "--python-version", "3.0", "--implementation", "none", "--dest", folder]
         command = [sys.executable, "-m", "pip", "download", "-vv", "--no-deps", "--only-binary=:all:", *where, package]
-        return subprocess.run(command, check=False, capture_output=True, text=True).stdout
+        ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    if not _WHEEL.search(ran.stdout):
+        said = ran.stderr.strip().splitlines() or ["it said nothing"]
+        sys.exit(f"{package}: expected pip to name its wheels, got none: {said[-1]}")
+    return ran.stdout
 
 
 def _row(package: str, releases: list[str], wheels: Wheels) -> str:

@@ -4,6 +4,7 @@ from edgeonnx.libraries.given import Library, custom_ops, given_libraries, imple
 from edgeonnx.libraries.operators import (
     at_node,
     foreign_operators,
+    inline_custom,
     lacking,
     libraries_for,
     needs_extensions,
@@ -18,6 +19,7 @@ __all__ = [
     "foreign_operators",
     "given_libraries",
     "implements",
+    "inline_custom",
     "lacking",
     "libraries_for",
     "libraries_here",

@@ -5,6 +5,7 @@ from weakref import WeakKeyDictionary
 
 import onnx_ir as ir
 import onnxruntime as ort
+from onnx_ir.passes.common import InlinePass
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from edgeonnx.extensions import DOMAINS, library_path, uses_extensions
@@ -72,6 +73,21 @@ def not_registered(model: ir.Model, error: BaseException) -> str | None:
         if f"{name.replace('::', ':')}(" in str(error):
             return f"{at_node(name, node)}: {lacking(this_platform())}"
     return None
+
+
+def inline_custom(model: ir.Model) -> bool:
+    """Inline the functions of a model where one holds a custom operator, whose types onnxruntime can't tell there.
+
+    Returns:
+        Whether the model was changed.
+    """
+    foreign = foreign_operators(model) if model.functions else {}
+    inside = {f"{node.domain}::{node.op_type}" for part in model.functions.values() for node in part.all_nodes()}
+    if not inside & set(foreign):
+        return False
+    InlinePass()(model)
+    model.functions.clear()
+    return True
 
 
 def at_node(operator: str, node: ir.Node) -> str:

@@ -28,7 +28,7 @@ def _passes() -> str:
     parts = (
         ("Once, first", plan.first),
         ("In turn, until none finds anything to do", plan.together),
-        ("Last", plan.last),
+        ("Last", (*plan.last, *plan.extra)),
     )
     return "\n\n".join(f"### {title}\n\n" + "\n\n".join(map(_one, passes)) for title, passes in parts)
 

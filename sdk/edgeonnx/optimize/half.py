@@ -93,7 +93,10 @@ def _cast_inputs(graph: ir.Graph, inputs: list[ir.Value]) -> None:
         cast = _cast(value, _SINGLE, f"{value.name}.float32")
         for node, index in readers:
             node.replace_input_with(index, cast.outputs[0])
-        graph.insert_before(graph[0], [cast])
+        if len(graph):
+            graph.insert_before(graph[0], [cast])
+        else:
+            graph.append(cast)
 
 
 def _cast_outputs(graph: ir.Graph, outputs: list[tuple[int, ir.Value]]) -> None:

@@ -59,7 +59,7 @@ def plain(model: Model) -> Model:
         raise ModelError(f"{model.path or 'the model'}: its functions can't be inlined: {first_line(error)}") from error
     copy.ir.functions.clear()
     RemoveInitializersFromInputsPass()(copy.ir)
-    LiftConstantsToInitializersPass(lift_all_constants=True)(copy.ir)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(copy.ir)
     NameFixPass()(copy.ir)
     return Model(copy.ir, model.path)
 
@@ -71,7 +71,7 @@ def _is_weight(value: ir.Value | None) -> bool:
 def _fold(model: Model) -> Model:
     """Let onnxruntime fold what is constant, at the level that uses standard operators alone."""
     copy = model.copy()
-    LiftConstantsToInitializersPass(lift_all_constants=True)(copy.ir)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(copy.ir)
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "folded.onnx"
         options = session_options()

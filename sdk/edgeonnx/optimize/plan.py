@@ -28,6 +28,7 @@ from edgeonnx.optimize.passes.lift_constants import lift_constants
 from edgeonnx.optimize.passes.lower_opset import lower_opset
 from edgeonnx.optimize.passes.matmul_add_to_gemm import matmul_add_to_gemm
 from edgeonnx.optimize.passes.onnxruntime_offline import onnxruntime_offline
+from edgeonnx.optimize.passes.push_transposes import push_transposes
 from edgeonnx.optimize.passes.remove_dead import remove_dead
 from edgeonnx.optimize.passes.remove_identities import remove_identities
 from edgeonnx.optimize.passes.shape_constants import shape_constants
@@ -70,16 +71,23 @@ class Plan:
         first: run once.
         together: run in turn until none finds anything to do.
         last: run once.
+        extra: run once, after them.
     """
 
     first: tuple[Pass, ...]
     together: tuple[Pass, ...]
     last: tuple[Pass, ...] = ()
+    extra: tuple[Pass, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of all the passes."""
-        return tuple(map(name_of, (*self.first, *self.together, *self.last)))
+        return tuple(map(name_of, (*self.first, *self.together, *self.last, *self.extra)))
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Names of the passes that only make a model smaller or faster: without one it is still what was wished."""
+        return tuple(map(name_of, (*self.together, *self.extra)))
 
 
 @dataclass(frozen=True)
@@ -109,17 +117,15 @@ def plan_for(wish: Wish) -> Plan:
             fold_constants,
             remove_identities,
             cancel_pairs,
+            push_transposes,
             fold_pads,
             fold_affine,
             *_fusions(wish),
             deduplicate,
             remove_dead,
         ),
-        last=(
-            *([half] if wish.half else []),
-            lower,
-            *([offline] if wish.offline else []),
-        ),
+        last=(*([half] if wish.half else []), lower),
+        extra=(offline,) if wish.offline else (),
     )
 
 
@@ -167,7 +173,7 @@ def run(model: Model, plan: Plan, skip: Collection[str] = ()) -> tuple[Model, tu
         if current is shaped:
             current = before
             break
-    current = through(current, plan.last)
+    current = through(current, (*plan.last, *plan.extra))
     if not any(change.rewrites for change in changes.values()):
         return model, tuple(changes.values())
     return _as_stated(current, asked), tuple(changes.values())

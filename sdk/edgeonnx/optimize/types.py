@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 
+from edgeonnx.libraries import foreign_operators
 from edgeonnx.model import Model, TensorSpec, session_options
 from edgeonnx.weights import inferred
 
@@ -27,8 +28,15 @@ def with_types(model: Model) -> Model:
         ModelError: onnxruntime does not accept it.
     """
     typed = inferred(model)
-    unknown = [o.name for node in typed.ir.graph for o in node.outputs if o.name and o.type is None]
+    foreign = bool(foreign_operators(typed.ir))
+    outputs = [output for node in typed.ir.graph for output in node.outputs if output.name]
+    unknown = [str(one.name) for one in outputs if one.type is None or (foreign and _open(one))]
     return inferred(_asked(typed, unknown)) if unknown else typed
+
+
+def _open(value: ir.Value) -> bool:
+    """Whether the rank of a tensor is open: that of a branch is, where a custom operator in it does not say its own."""
+    return value.shape is None and isinstance(value.type, ir.TensorType)
 
 
 def _asked(model: Model, unknown: list[str]) -> Model:

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from edgeonnx.graph import operand
 from edgeonnx.prune.elementwise import combined, merged
 from edgeonnx.prune.labels import Array, varying
-from edgeonnx.prune.trace import Role, Shape, Trace, is_weight, spread
+from edgeonnx.prune.trace import Role, Shape, Trace, is_weight, more_used, spread
 
 
 def conv(node: ir.Node, trace: Trace) -> None:
@@ -60,8 +60,11 @@ def conv_transpose(node: ir.Node, trace: Trace) -> None:
 def gemm(node: ir.Node, trace: Trace) -> None:
     """Matrix product with a bias (https://onnx.ai/onnx/operators/onnx__Gemm.html)."""
     data, weight = node.inputs[0], node.inputs[1]
-    if data is None or weight is None or not is_weight(weight) or node.attributes.get_int("transA", 0) == 1:
-        trace.give_up(node, f"{node.name} (Gemm) has weights that are computed, or reads its input transposed")
+    if is_weight(data) or node.attributes.get_int("transA", 0) == 1:
+        trace.give_up(node, f"{node.name} (Gemm) has its weight on the left, or reads its input transposed")
+        return
+    if data is None or weight is None or not is_weight(weight):
+        trace.give_up(node, f"{node.name} (Gemm) has weights that are computed")
         return
     inner, outer = (1, 0) if node.attributes.get_int("transB", 0) else (0, 1)
     trace.bind(weight, inner, trace.along(data, 1), Role.READS, node)
@@ -92,7 +95,7 @@ def matmul(node: ir.Node, trace: Trace) -> None:
 def by_channel(node: ir.Node, trace: Trace) -> None:
     """BatchNormalization and InstanceNormalization: a scale and an offset for each channel."""
     data = node.inputs[0]
-    if data is None or not all(is_weight(value) for value in node.inputs[1:]):
+    if data is None or not all(is_weight(value) for value in node.inputs[1:]) or more_used(node):
         trace.give_up(node)
         return
     labels = trace.along(data, 1)
@@ -100,6 +103,22 @@ def by_channel(node: ir.Node, trace: Trace) -> None:
         if value is not None:
             trace.bind(value, 0, labels, Role.FOLLOWS, node)
     trace.put(node.outputs[0], spread(labels, len(trace.shape(data)), 1))
+
+
+def by_group(node: ir.Node, trace: Trace) -> None:
+    """GroupNormalization: channels of a group go together; a scale and an offset for each channel, or each group.
+
+    https://onnx.ai/onnx/operators/onnx__GroupNormalization.html
+    """
+    data, vectors = node.inputs[0], [value for value in node.inputs[1:] if value is not None]
+    if data is None or not all(map(is_weight, vectors)):
+        trace.give_up(node)
+        return
+    grid = trace.along(data, 1).reshape(node.attributes.get_int("num_groups"), -1)
+    trace.labels.unite(grid, grid[:, :1])
+    for value in vectors:
+        trace.bind(value, 0, grid[:, 0] if trace.shape(value)[0] == len(grid) else grid.reshape(-1), Role.FOLLOWS, node)
+    trace.put(node.outputs[0], spread(grid.reshape(-1), len(trace.shape(data)), 1))
 
 
 def embedding(node: ir.Node, trace: Trace) -> None:
@@ -192,12 +211,14 @@ def _product_of_tensors(node: ir.Node, trace: Trace, left: ir.Value, right: ir.V
     factors, shape = (first, second), trace.shapes[node.outputs[0].name or ""]
     one, other = first.summed, second.summed
     if one is not None and other is not None:
-        trace.labels.unite(one, other)
+        trace.labels.unite(one, other, f"{node.name} (MatMul) sums over it and over what no weight makes")
+        trace.summed.append((one, f"{node.name} (MatMul)"))
     else:
         for labels in (one, other):
             if labels is not None and len(np.unique(labels)) > 1:
                 trace.labels.fix(labels, f"{node.name} (MatMul) sums over it")
-    result = combined(trace, (*shape[:-2], 1, 1), [factor.batch() for factor in factors])
+    why = f"{node.name} (MatMul) joins it with what no weight makes"
+    result = combined(trace, (*shape[:-2], 1, 1), [factor.batch() for factor in factors], why)
     for factor in factors:
         if factor.labels.shape[factor.outer] == 1:
             continue

@@ -13,7 +13,9 @@ import onnx_ir as ir
 from edgeonnx.prune.channels import Channels
 from edgeonnx.prune.labels import Array
 from edgeonnx.prune.layers import Floats
+from edgeonnx.prune.trace import Role
 
+_LINEAR = ("Conv", "ConvTranspose", "Einsum", "GRU", "Gemm", "LSTM", "MatMul", "RNN")
 _WHOLE = 0  # the place of which nothing ever goes
 
 
@@ -73,12 +75,15 @@ class Cost:
         self._fixed = whole - self._slopes
 
     def _of(self, node: ir.Node, channels: Channels) -> tuple[int, int]:
-        """The places whose shares multiply to a node's work."""
-        axes = list(dict.fromkeys((a.weight, a.axis) for a in channels.axes if a.node == node.name))
-        if axes and node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
-            weights = [(name, axis) for name, axis in axes if name == (node.inputs[1].name if node.inputs[1] else "")]
-            weights = weights or axes
-            numbers = [self._number(key, channels.weights[key]) for key in weights[:2]]
+        """The places whose shares multiply to a node's work: all that it sums over, and what it makes."""
+        axes = [a for a in channels.axes if a.node == node.name]
+        if axes and node.op_type in _LINEAR:
+            read = list(dict.fromkeys((a.weight, a.axis) for a in axes if a.role is Role.READS))
+            made = [(a.weight, a.axis) for a in axes if a.role is not Role.READS]
+            numbers = [self._number(key, channels.weights[key]) for key in made[:1]]
+            if read:
+                key = (" + ".join(name for name, _ in read), read[0][1])
+                numbers.append(self._number(key, np.concatenate([channels.weights[one] for one in read])))
             return (numbers[0], numbers[1] if len(numbers) > 1 else _WHOLE)
         name = node.outputs[0].name or ""
         labels = channels.values.get(name)

@@ -21,7 +21,11 @@ OPERATORS = frozenset(
 
 
 def elementwise(node: ir.Node, trace: Trace) -> None:
-    """Unite the labels of operands at like positions, and label the outputs so."""
+    """Unite the labels of operands at like positions, and label the outputs so.
+
+    Where labels still differ along two axes, as those of attention's heads, an operand that tells positions of one of
+    them apart has that one needed whole: channels are left along the other.
+    """
     operands = [value for value in node.inputs if value is not None]
     for output in node.outputs:
         if output.name and output.name in trace.shapes:
@@ -42,40 +46,50 @@ def merged(
     """
     parts = [] if start is None else [(shape, start)]
     parts += [(trace.shape(value), trace.of(value)) for value in operands if not is_weight(value)]
-    result = combined(trace, shape, parts)
+    result = combined(trace, shape, parts, f"{node.name} ({node.op_type}) joins it with what no weight makes")
     for value in operands:
         if is_weight(value):
             result = _weight(node, value, shape, result, trace)
     return trace.labels.compact(result)
 
 
-def combined(trace: Trace, shape: Shape, parts: Sequence[tuple[Shape, Array]]) -> Array:
-    """Labels of a result of `shape` that is made, element by element, of parts of these shapes and labels."""
+def combined(trace: Trace, shape: Shape, parts: Sequence[tuple[Shape, Array]], why: str) -> Array:
+    """Labels of a result that is made, element by element, of parts.
+
+    Args:
+        trace: where labels are united.
+        shape: of the result.
+        parts: shapes and labels.
+        why: channels can't go that meet what is no channel.
+    """
     rank = len(shape)
     padded = [(_padded(size, rank), labels.reshape(_padded(labels.shape, rank))) for size, labels in parts]
     for index, one in enumerate(padded):
         for other in padded[index + 1 :]:
-            _agree(trace, shape, one, other)
+            _agree(trace, shape, one, other, why)
     result = np.zeros((1,) * rank, np.int64)
     for _, labels in padded:
         result = np.where(result == 0, trace.labels.roots(labels), result)
     return trace.labels.compact(result)
 
 
-def _agree(trace: Trace, shape: Shape, one: tuple[Shape, Array], other: tuple[Shape, Array]) -> None:
+def _agree(trace: Trace, shape: Shape, one: tuple[Shape, Array], other: tuple[Shape, Array], why: str) -> None:
     """Unite two operands' labels, but along axes where one of them is repeated: those are the other's own."""
     first, second = trace.labels.compact(one[1]), trace.labels.compact(other[1])
-    first = _levelled(trace, first, _spanned(other[0], shape))
-    second = _levelled(trace, second, _spanned(one[0], shape))
-    if set(varying(first)) <= _spanned(other[0], shape) and set(varying(second)) <= _spanned(one[0], shape):
-        trace.labels.unite(first, second)
+    spanned = _spanned(one[0], shape), _spanned(other[0], shape)
+    first, second = _levelled(trace, first, second, spanned[1]), _levelled(trace, second, first, spanned[0])
+    if set(varying(first)) <= spanned[1] and set(varying(second)) <= spanned[0]:
+        trace.labels.unite(first, second, why)
 
 
-def _levelled(trace: Trace, labels: Array, spanned: set[int]) -> Array:
-    """Labels that differ along axes of which another operand has some: made the same along those it has not."""
+def _levelled(trace: Trace, labels: Array, other: Array, spanned: set[int]) -> Array:
+    """Labels that differ along axes of which another operand has some: made the same along either.
+
+    Along those that the other has not, if it has channels too; else along those it has.
+    """
     differ = set(varying(labels))
-    if differ & spanned:
-        for axis in differ - spanned:
+    if differ & spanned and differ - spanned:
+        for axis in differ - spanned if other.any() else differ & spanned:
             labels = trace.labels.level(labels, axis)
     return labels
 
@@ -90,6 +104,7 @@ def _weight(node: ir.Node, value: ir.Value, shape: Shape, labels: Array, trace: 
     rank = len(shape)
     size = _padded(trace.shape(value), rank)
     labels = trace.labels.compact(labels)
+    labels = _levelled(trace, labels, np.zeros(1, np.int64), _spanned(size, shape))
     shared = [axis for axis in varying(labels) if axis in _spanned(size, shape)]
     whole = max(shared, key=lambda axis: shape[axis], default=None)
     for axis in varying(labels):

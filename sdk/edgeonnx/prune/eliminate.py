@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from edgeonnx.errors import DataError
 from edgeonnx.prune.channels import Channels, Group
 from edgeonnx.prune.draft import Draft, Solution, arrays_of
 from edgeonnx.prune.layers import Floats, Layer
@@ -90,6 +91,9 @@ class LayerReader:
         solution: its weights.
         moments: of what it sees.
         labels: the channel of each position of its weight's inner axis.
+
+    Raises:
+        DataError: what it sees can't be squared.
     """
 
     def __init__(self, layer: Layer, solution: Solution, moments: Moments, labels: np.ndarray) -> None:
@@ -97,6 +101,11 @@ class LayerReader:
         self._matrices = np.array(layer.matrices(solution.weight))
         self._labels = np.repeat(labels, layer.taps)
         covariance = moments.covariance(centred=solution.bias is not None)
+        if not np.isfinite(covariance).all():
+            raise DataError(
+                f"{layer.node} ({layer.kind}) reads numbers on the samples that are not finite once they are squared "
+                "in float32; give samples of the magnitude that the model was trained on"
+            )
         self._energy = float(np.einsum("gfo,gfk,gko->", self._matrices, covariance, self._matrices, optimize=True))
         ridge = _RIDGE * np.trace(covariance, axis1=1, axis2=2) / layer.features + 1e-12
         self._inverse = np.linalg.inv(covariance + ridge[:, None, None] * np.eye(layer.features))

@@ -5,15 +5,15 @@ reads can't be pruned, and the reason is remembered. So with what leaves the gra
 read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from edgeonnx.graph import STANDARD, axes_of, operand, read_by_subgraphs
-from edgeonnx.prune import arithmetic, elementwise, movement
+from edgeonnx.prune import arithmetic, attention, einsum, elementwise, movement, recurrent
 from edgeonnx.prune.labels import Array, Labels, varying
-from edgeonnx.prune.trace import Shape, Trace, is_weight, spread
+from edgeonnx.prune.trace import Role, Shape, Trace, is_weight, more_used, spread
 
 Rule = Callable[[ir.Node, Trace], None]
 
@@ -38,6 +38,7 @@ def follow(model: ir.Model, shapes: Mapping[str, Shape], known: Mapping[str, np.
             trace.labels.fix(trace.values[value.name], f"it is the model's output {value.name}")
     _fix_shared(model.graph, trace)
     _settle(trace)
+    _fix_unread(trace)
     return trace
 
 
@@ -77,8 +78,9 @@ def _settle(trace: Trace) -> None:
             axes = varying(compact)
             if len(axes) > 1:
                 widest = max(axes, key=lambda axis: compact.shape[axis])
+                part = f"no weight makes a part of {name}"
                 for axis in axes:
-                    compact = compact if axis == widest else trace.labels.level(compact, axis)
+                    compact = compact if axis == widest else trace.labels.level(compact, axis, part)
                 moved = True
             trace.values[name] = compact
     for name, labels in [*trace.values.items(), *((name, found) for (name, _), found in trace.weights.items())]:
@@ -87,7 +89,15 @@ def _settle(trace: Trace) -> None:
             trace.labels.fix(roots, f"all of {name} goes together")
 
 
-def _by_axis(node: ir.Node, trace: Trace, axes: list[int]) -> Array:
+def _fix_unread(trace: Trace) -> None:
+    """Channels that tensors are summed over can go only if a weight reads them too, which then gives them up."""
+    read = [trace.labels.roots(trace.weights[a.weight, a.axis]) for a in trace.axes if a.role is Role.READS]
+    for labels, node in trace.summed:
+        unread = np.setdiff1d(trace.labels.roots(labels), np.concatenate([*read, [0]]))
+        trace.labels.fix(unread, f"{node} sums over it, and no weight does: as over the width of queries and keys")
+
+
+def _by_axis(node: ir.Node, trace: Trace, axes: Sequence[int]) -> Array:
     """Labels of a node's first input after those along axes that it works along were fixed."""
     data = node.inputs[0]
     assert data is not None
@@ -104,6 +114,11 @@ def _by_axis(node: ir.Node, trace: Trace, axes: list[int]) -> Array:
 def _along_axis(node: ir.Node, trace: Trace) -> None:
     """Softmax and others that work along one axis and keep the shape."""
     trace.put(node.outputs[0], _by_axis(node, trace, [node.attributes.get_int("axis", -1)]))
+
+
+def _over_axes(node: ir.Node, trace: Trace) -> None:
+    """Normalizations over axes that are an attribute, which keep the shape."""
+    trace.put(node.outputs[0], _by_axis(node, trace, node.attributes.get_ints("axes", [0, 2, 3])))
 
 
 def _to_the_end(node: ir.Node, trace: Trace) -> None:
@@ -137,7 +152,7 @@ def _spatial(node: ir.Node, trace: Trace) -> None:
     data, output = node.inputs[0], node.outputs[0]
     assert data is not None
     rank = len(trace.shape(data))
-    if rank < 2 or trace.shape(data)[:2] != trace.shapes[output.name or ""][:2]:
+    if rank < 2 or trace.shape(data)[:2] != trace.shapes[output.name or ""][:2] or more_used(node):
         trace.give_up(node)
         return
     trace.put(output, spread(trace.along(data, 1), rank, 1))
@@ -152,14 +167,19 @@ _BODIES = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(elementwise.OPERATORS, elementwise.elementwise),
     **dict.fromkeys(movement.OPERATORS, movement.movement),
+    "Attention": attention.attention,
     "BatchNormalization": arithmetic.by_channel,
     "Conv": arithmetic.conv,
     "ConvTranspose": arithmetic.conv_transpose,
+    "Einsum": einsum.einsum,
     "Gather": _gather,
     "Gemm": arithmetic.gemm,
+    "GroupNormalization": arithmetic.by_group,
     "InstanceNormalization": arithmetic.by_channel,
     "MatMul": arithmetic.matmul,
-    **dict.fromkeys(("Hardmax", "LogSoftmax", "Softmax"), _along_axis),
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), recurrent.recurrent),
+    **dict.fromkeys(("Hardmax", "LogSoftmax", "LpNormalization", "Softmax"), _along_axis),
+    "MeanVarianceNormalization": _over_axes,
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _to_the_end),
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean"), _reduce),
     **dict.fromkeys(("ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare"), _reduce),
@@ -167,4 +187,7 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("LpPool", "MaxPool", "Resize", "Upsample"), _spatial),
 }  # fmt: skip
 # These make channels of inputs that have none.
-_MAKERS = (arithmetic.conv, arithmetic.conv_transpose, arithmetic.gemm, arithmetic.matmul, _gather)
+_MAKERS = (
+    *(arithmetic.conv, arithmetic.conv_transpose, arithmetic.gemm, arithmetic.matmul),
+    *(einsum.einsum, recurrent.recurrent, _gather),
+)

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.int64]
 
+_JOINED = "it goes together with what no weight makes"
+
 
 class Labels:
     """All labels of one model."""
 
     def __init__(self) -> None:
         self._parents = np.zeros(1, np.int64)
-        self._fixed: dict[int, str] = {0: "it is the only channel, or goes together with what no weight makes"}
+        self._fixed: dict[int, str] = {0: "it is the only channel"}
 
     def fresh(self, count: int) -> Array:
         """New labels, shape (count,); for a single channel, which can't go, the label 0."""
@@ -41,13 +43,22 @@ class Labels:
             found = above
         return found
 
-    def unite(self, one: Array, other: Array) -> None:
-        """Have labels at like positions mean the same; the arrays broadcast to each other."""
+    def unite(self, one: Array, other: Array, why: str = _JOINED) -> None:
+        """Have labels at like positions mean the same; the arrays broadcast to each other.
+
+        Args:
+            one: labels.
+            other: labels.
+            why: a channel can't go that meets the label 0.
+        """
         first, second = np.broadcast_arrays(self.roots(one), self.roots(other))
         pairs = np.unique(np.stack([first.ravel(), second.ravel()]), axis=1)
         for a, b in pairs[:, pairs[0] != pairs[1]].T:
             left, right = (int(root) for root in self.roots(np.array([a, b])))
-            if left != right:
+            if not left or not right:
+                self._parents[left or right] = 0
+                self._fixed.setdefault(left or right, why)
+            elif left != right:
                 self._parents[right] = left
                 if right in self._fixed:
                     self._fixed.setdefault(left, self._fixed[right])
@@ -59,11 +70,13 @@ class Labels:
 
     def why_fixed(self, label: int) -> str | None:
         """Why a channel can't go; None if it can."""
-        return self._fixed.get(int(self.roots(np.array([label]))[0]))
+        while (parent := int(self._parents[label])) not in (0, label):
+            label = parent
+        return self._fixed.get(label)
 
-    def level(self, labels: Array, axis: int) -> Array:
-        """Have all positions along an axis mean the same; the labels, of size 1 there."""
-        self.unite(labels, labels.take([0], axis))
+    def level(self, labels: Array, axis: int, why: str = _JOINED) -> Array:
+        """Have all positions along an axis mean the same, see `unite`; the labels, of size 1 there."""
+        self.unite(labels, labels.take([0], axis), why)
         return self.compact(labels)
 
     def compact(self, labels: Array) -> Array:

@@ -1,7 +1,7 @@
 """Linear layers, as what they are to least squares: rows of features times a matrix, plus an offset."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Layer:
-    """A Conv, Gemm or MatMul whose weights are its own.
+    """A Conv, ConvTranspose, Gemm or MatMul whose weights are its own.
 
     Attributes:
         node: its name.
@@ -29,7 +29,7 @@ class Layer:
         transposed: whether a Gemm's weight is of shape (outputs, inputs).
         groups: of a Conv.
         shape: of the weight.
-        window: of a Conv.
+        window: of a Conv or ConvTranspose.
     """
 
     node: str
@@ -46,14 +46,12 @@ class Layer:
     @cached_property
     def taps(self) -> int:
         """Features of one channel: positions of a Conv's kernel."""
-        return prod(self.shape[2:]) if self.kind == "Conv" else 1
+        return 1 if self.window is None else prod(self.shape[2:])
 
     @property
     def features(self) -> int:
         """Of one group: channels times taps."""
-        if self.kind == "Conv":
-            return self.shape[1] * self.taps
-        return self.shape[1] if self.transposed else self.shape[0]
+        return self.shape[1 if self.kind == "Conv" or self.transposed else 0] * self.taps
 
     @property
     def outputs(self) -> int:
@@ -64,12 +62,17 @@ class Layer:
         """A weight as matrices, shape (groups, features, outputs of a group)."""
         if self.kind == "Conv":
             return np.asarray(weight.reshape(self.groups, -1, self.features).transpose(0, 2, 1), np.float64)
+        if self.kind == "ConvTranspose":
+            return np.asarray(np.moveaxis(weight, 1, -1).reshape(1, self.features, -1), np.float64)
         return np.asarray((weight.T if self.transposed else weight)[None], np.float64)
 
     def weight_of(self, matrices: Floats) -> np.ndarray:
         """The inverse of `matrices`, in float64."""
         if self.kind == "Conv":
             return np.asarray(matrices.transpose(0, 2, 1).reshape(self.shape))
+        if self.kind == "ConvTranspose":
+            inputs, outputs, *kernel = self.shape
+            return np.asarray(np.moveaxis(matrices[0].reshape(inputs, *kernel, outputs), -1, 1))
         return np.asarray(matrices[0].T if self.transposed else matrices[0])
 
     def rows(self, data: np.ndarray, picks: np.ndarray) -> np.ndarray:
@@ -89,7 +92,7 @@ class Layer:
 
     def targets(self, output: np.ndarray, picks: np.ndarray) -> np.ndarray:
         """Some positions of its output, float32 of shape (n, outputs)."""
-        last = np.moveaxis(output, 1, -1) if self.kind == "Conv" else output
+        last = output if self.window is None else np.moveaxis(output, 1, -1)
         return np.asarray(last.reshape(-1, self.outputs)[picks], np.float32)
 
 
@@ -102,7 +105,8 @@ class Window:
         strides: of it.
         dilations: of it.
         begins: what is padded before the input.
-        spatial: sizes of the input and of the output.
+        sizes: of the output.
+        transposed: whether strides are those of the output: a kernel's position sees an input where one lies.
     """
 
     kernel: Shape
@@ -110,6 +114,7 @@ class Window:
     dilations: Shape
     begins: Shape
     sizes: Shape
+    transposed: bool = False
 
     def patches(self, data: np.ndarray, picks: np.ndarray) -> np.ndarray:
         """What the kernel sees at some positions, shape (n, channels, *kernel)."""
@@ -117,22 +122,31 @@ class Window:
         inside = np.ones((len(picks), *self.kernel), bool)
         indexes = []
         for axis, place in enumerate(places):
-            index = place[:, None] * self.strides[axis] - self.begins[axis]
-            index = index + np.arange(self.kernel[axis]) * self.dilations[axis]
-            index = index.reshape(len(picks), *(-1 if other == axis else 1 for other in range(len(self.kernel))))
-            size = data.shape[2 + axis]
-            inside &= (index >= 0) & (index < size)
+            index, seen = self._seen(axis, place)
+            shape = (len(picks), *(-1 if other == axis else 1 for other in range(len(self.kernel))))
+            index, size = index.reshape(shape), data.shape[2 + axis]
+            inside &= (index >= 0) & (index < size) & seen.reshape(shape)
             indexes.append(np.clip(index, 0, size - 1))
         batch = batch.reshape(-1, *[1] * len(self.kernel))
         found = np.moveaxis(data, 1, -1)[(batch, *indexes)]
         return np.moveaxis(np.where(inside[..., None], found, 0), -1, 1)
+
+    def _seen(self, axis: int, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where each position of the kernel looks along an axis, and whether there can be an input, (n, kernel)."""
+        taps = np.arange(self.kernel[axis]) * self.dilations[axis]
+        if not self.transposed:
+            index = place[:, None] * self.strides[axis] - self.begins[axis] + taps
+            return index, np.ones(index.shape, bool)
+        index, rest = np.divmod(place[:, None] + self.begins[axis] - taps, self.strides[axis])
+        return index, rest == 0
 
 
 def linear_layers(graph: ir.Graph, shapes: Mapping[str, Shape]) -> tuple[Layer, ...]:
     """The linear layers of a graph that are refitted, in its order.
 
     Those whose weights nobody else reads, and that compute a plain product: a Gemm of alpha and beta 1 that does not
-    read its input transposed, a MatMul with a matrix on its right.
+    read its input transposed, a MatMul with a matrix on its right, a ConvTranspose without groups whose padding is
+    written down.
     """
     found = (_layer(node, shapes) for node in graph if node.domain in STANDARD and node.op_type in _MAKERS)
     return tuple(layer for layer in found if layer is not None)
@@ -156,6 +170,16 @@ def _conv(node: ir.Node, shapes: Mapping[str, Shape]) -> Layer | None:
     sizes, made = (shapes["" if v is None else v.name or ""][2:] for v in (node.inputs[0], node.outputs[0]))
     window = _window(node, _shape(node.inputs[1])[2:], sizes, made, len(sizes))
     return _made(node, bias, groups=node.attributes.get_int("group", 1), window=window)
+
+
+def _conv_transpose(node: ir.Node, shapes: Mapping[str, Shape]) -> Layer | None:
+    bias = operand(node, 2)
+    automatic = node.attributes.get_string("auto_pad", "NOTSET") != "NOTSET" or "output_shape" in node.attributes
+    if (bias is not None and not _own(bias)) or automatic or node.attributes.get_int("group", 1) > 1:
+        return None
+    sizes, made = (shapes["" if v is None else v.name or ""][2:] for v in (node.inputs[0], node.outputs[0]))
+    window = _window(node, _shape(node.inputs[1])[2:], sizes, made, len(sizes))
+    return _made(node, bias, window=replace(window, transposed=True))
 
 
 def _window(node: ir.Node, kernel: Shape, size: Shape, made: Shape, rank: int) -> Window:
@@ -226,4 +250,4 @@ def _shape(value: ir.Value | None) -> Shape:
     return array.shape
 
 
-_MAKERS = {"Conv": _conv, "Gemm": _gemm, "MatMul": _matmul}
+_MAKERS = {"Conv": _conv, "ConvTranspose": _conv_transpose, "Gemm": _gemm, "MatMul": _matmul}

@@ -1,5 +1,6 @@
 """What went, for a training framework: which elements of each weight stay, to fine-tune with the others at zero."""
 
+import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -32,5 +33,8 @@ def channel_masks(channels: Channels, model: Model, gone: Collection[int]) -> di
 
 def save_masks(path: Path, masks: Mapping[str, Mask]) -> None:
     """Write masks as an `.npz`, whole or not at all."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **masks)
+    # Not np.savez: its own arguments' names, such as `file`, may be a weight's.
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, mask in masks.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, mask, allow_pickle=False)

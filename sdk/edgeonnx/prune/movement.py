@@ -59,7 +59,7 @@ def _all_ones(value: ir.Value) -> bool:
 
 
 def _constant(value: ir.Value | None, trace: Trace) -> bool:
-    return value is None or is_weight(value) or value.name in trace.static
+    return value is None or is_weight(value) or (value.name in trace.static and value.name in trace.known)
 
 
 def _border(node: ir.Node, data: ir.Value, labels: Array, trace: Trace) -> dict[str, ir.Attr]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from edgeonnx.errors import EdgeonnxError
 from edgeonnx.graph import constant
 from edgeonnx.model import Model
 from edgeonnx.prune.channels import Channels, Group, Stuck
@@ -61,7 +60,7 @@ def _half(group: Group) -> tuple[int, ...]:
 def _holds(model: Model, channels: Channels, gone: Collection[int], feeds: Feeds) -> bool:
     try:
         got = remove(model, channels, gone).session().run(None, dict(feeds))
-    except (EdgeonnxError, RuntimeError, ValueError):  # onnxruntime's own derive from the last two
+    except Exception:  # onnxruntime's exception types are private and many; whatever it is, the group stays
         return False
     expected = silence(model, channels, gone).session().run(None, dict(feeds))
     return all(_near(one, other) for one, other in zip(expected, got, strict=True))

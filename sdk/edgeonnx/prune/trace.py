@@ -49,6 +49,7 @@ class Trace:
         values: name of a tensor -> its labels.
         weights: (initializer, axis) -> its labels, shape (size of the axis,).
         axes: the uses of weights' axes, in order.
+        summed: labels that tensors are summed over with each other, and the node that does.
     """
 
     labels: Labels
@@ -58,6 +59,7 @@ class Trace:
     values: dict[str, Array] = field(default_factory=dict)
     weights: dict[tuple[str, int], Array] = field(default_factory=dict)
     axes: list[Axis] = field(default_factory=list)
+    summed: list[tuple[Array, str]] = field(default_factory=list)
 
     def shape(self, value: ir.Value) -> Shape:
         """Shape of a tensor or initializer on the sample.
@@ -118,6 +120,11 @@ class Trace:
 def is_weight(value: ir.Value | None) -> bool:
     """Whether a value is an initializer."""
     return value is not None and value.is_initializer()
+
+
+def more_used(node: ir.Node) -> bool:
+    """Whether something reads more of what a node gives than its first output."""
+    return any(value.uses() or value.is_graph_output() for value in node.outputs[1:])
 
 
 def spread(labels: Array, rank: int, axis: int) -> Array:

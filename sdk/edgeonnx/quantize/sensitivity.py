@@ -108,10 +108,14 @@ class _Branch:
         self._graph, self._prefix, self._count = graph, prefix, 0
 
     def add(
-        self, op_type: str, inputs: list[ir.Value | None], attributes: Mapping[str, ir.Attr] | None = None
+        self,
+        op_type: str,
+        inputs: list[ir.Value | None],
+        attributes: Mapping[str, ir.Attr] | None = None,
+        domain: str = "",
     ) -> ir.Value:
         """A node; its output."""
-        node = ir.Node("", op_type, inputs, list((attributes or {}).values()), name=self._next())
+        node = ir.Node(domain, op_type, inputs, list((attributes or {}).values()), name=self._next())
         node.outputs[0].name = f"{node.name}.out"
         self._graph.append(node)
         return node.outputs[0]
@@ -129,11 +133,13 @@ class _Branch:
         return self.add(node.op_type, inputs, node.attributes)
 
     def rounded(self, value: ir.Value | None, stored: Integers) -> ir.Value:
-        """A tensor, quantized and dequantized."""
+        """A tensor, quantized and dequantized by operators of the domain that takes its integers."""
+        domain = stored.dequantize.domain
+        self._graph.opset_imports.setdefault(domain, 1)
         scale = self.constant(stored.scale.astype(np.float32))
         zero_point = self.constant(stored.zero_point)
-        quantized = self.add("QuantizeLinear", [value, scale, zero_point])
-        return self.add("DequantizeLinear", [quantized, scale, zero_point])
+        quantized = self.add("QuantizeLinear", [value, scale, zero_point], domain=domain)
+        return self.add("DequantizeLinear", [quantized, scale, zero_point], domain=domain)
 
     def power(self, value: ir.Value) -> ir.Value:
         """Sum of squares, shape (1,)."""

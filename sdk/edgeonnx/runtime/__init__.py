@@ -12,6 +12,7 @@ model.health()                      # are these inputs still what it was calibra
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ._errors import BundleError, DeviceError, EdgeonnxError, InputError, SelftestError, SignatureError
@@ -50,6 +51,10 @@ __all__ = [
     "__version__",
     "load",
 ]
+
+# onnxruntime's builds (1.32 is one) note down what they run, under a lasting number of the machine, and send it to its
+# maker, unless this stands here before it is imported. Who wants that sets it to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # numpy and onnxruntime are imported when first asked for: the SDK shares the error tree, and its `edgeonnx --help`
 # should not wait for them.

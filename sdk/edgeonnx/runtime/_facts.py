@@ -16,6 +16,8 @@ _CPU_LISTS = ("possible", "present")
 _CPUS = "sys/devices/system/cpu"
 _PROBE = "import json, onnxruntime as o; print(json.dumps([o.__version__, o.get_available_providers()]))"
 _PROBE_SECONDS = 120
+# What a process ends with that could not become another: posix_spawn under an emulator does not say it otherwise.
+_NOT_STARTED = 127
 _MIB = 1 << 20
 
 
@@ -184,11 +186,14 @@ def _onnxruntime() -> dict[str, Any]:
 def _probe() -> tuple[int, str, str]:
     """Exit code, output and errors of a process that imports onnxruntime."""
     command = [sys.executable, "-c", _PROBE]
+    forks = hasattr(os, "fork")
     try:
         ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_PROBE_SECONDS)
     except OSError:  # an emulated interpreter can't be started by name
-        if not hasattr(os, "fork"):
+        if not forks:
             raise
+        return _forked()
+    if ran.returncode == _NOT_STARTED and forks:
         return _forked()
     return ran.returncode, ran.stdout, ran.stderr
 

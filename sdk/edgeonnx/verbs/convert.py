@@ -1,16 +1,18 @@
 """`edgeonnx convert`: a model of another framework as ONNX, run beside the framework and compared with it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from math import inf
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 from edgeonnx.calibration.samples import Data
-from edgeonnx.convert import Difference, Source, checked, open_source, read_axes, with_conversion
+from edgeonnx.convert import Difference, Source, checked, open_source, read_axes, reshaped, with_conversion
 from edgeonnx.errors import ConvertError, DifferenceError, first_line
 from edgeonnx.files import check_writable, sha256
 from edgeonnx.model import Model, TensorSpec
@@ -36,6 +38,7 @@ class ConvertResult:
         inputs: what it takes.
         outputs: what it returns.
         samples: how many were run on both sides.
+        noise: whether these were made up, as none were given.
         sizes: the sizes of free axes that were tried, by name: `batch` -> (2, 3).
         differences: of each output; none where the source is ONNX already.
         notes: what its user should know.
@@ -51,6 +54,7 @@ class ConvertResult:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     samples: int
+    noise: bool
     sizes: Mapping[str, tuple[int, ...]]
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
@@ -95,17 +99,22 @@ def convert(
     """
     output = None if output is None else Path(output)
     path = Path(source) if isinstance(source, (str, PathLike)) else None
+    if not 0 <= tolerance < inf:
+        raise ConvertError(f"tolerance: expected a number of 0 or more, got {tolerance}")
     if output is not None:
         check_writable(output, path)
     opened = open_source(source, examples, trust, signature)
     axes = checked(dynamic if isinstance(dynamic, Mapping) else read_axes(dynamic), opened.inputs)
+    if opened.exporter is not None and (given := opened.examples()) is not None:
+        opened.run(given)  # what is wrong with them, the framework says better than its exporter
     made = opened.export(opset or opened.opset, axes)
     _check(made, opened)
     found = _trials(opened, made, data, samples, tolerance)
-    result = _result(opened, made, found, tolerance)
+    result = _result(opened, reshaped(made, found.shapes), found, tolerance)
     if opened.exporter is not None:
-        result = replace(result, model=with_conversion(made, _record(opened, result, path)))
-    advice = " (on noise; --data with samples of your own says more)" if found.noise else ""
+        result = replace(result, model=with_conversion(result.model, _record(opened, result, path)))
+    advice = f" ({opened.caveat})" if opened.caveat else ""
+    advice += " (on noise; --data with samples of your own says more)" if found.noise else ""
     return settled(result, output, force, DifferenceError, advice)
 
 
@@ -140,21 +149,52 @@ def _result(source: Source, made: Model, found: Trials, tolerance: float) -> Con
         inputs=made.inputs,
         outputs=made.outputs,
         samples=found.samples,
+        noise=found.noise,
         sizes=found.sizes,
         differences=found.differences,
-        notes=(*source.notes, *found.notes),
-        problems=(*found.problems, *(_off(one, source, tolerance) for one in found.differences if not one.within)),
+        notes=(*source.notes, *found.notes, *_unread(source, made), *_constant(found)),
+        problems=(*found.problems, *_differences(source, found, tolerance)),
     )
 
 
-def _off(one: Difference, source: Source, tolerance: float) -> str:
+def _differences(source: Source, found: Trials, tolerance: float) -> Iterator[str]:
+    """What is wrong with the outputs, a line each."""
+    for one in found.differences:
+        if not one.within:
+            yield _off(one, source, tolerance, found.only_at.get(one.output))
+        elif found.samples and not one.finite:
+            yield (
+                f"{one.output} is NaN or infinite throughout in {source.framework}, so nothing was compared; give "
+                "inputs for which it is finite"
+            )
+
+
+def _off(one: Difference, source: Source, tolerance: float, only_at: str | None) -> str:
+    at = f" at {only_at}, but not at the size of the samples: leave that axis fixed" if only_at else ""
+    if np.isinf(one.largest):
+        return f"{one.output} is not of the shape of {source.framework}'s, or infinite or NaN where that is not{at}"
     if one.exact:
         steps = f", up to {one.largest:g} off" if one.largest else ""
-        return f"{one.output}: {one.unequal} of {one.elements} elements are not those of {source.framework}{steps}"
+        return f"{one.output}: {one.unequal} of {one.elements} elements are not those of {source.framework}{steps}{at}"
     return (
         f"{one.output} is up to {one.largest:.3g} off {source.framework}, {one.relative:.2g} of its largest value; "
-        f"expected at most {tolerance:g}"
+        f"expected at most {tolerance:g}{at}"
     )
+
+
+def _unread(source: Source, made: Model) -> Iterator[str]:
+    """Inputs that nothing reads: the exporter keeps them, so they must be fed."""
+    outputs = set(made.ir.graph.outputs)
+    unread = [str(v.name) for v in made.ir.graph.inputs if not v.uses() and v not in outputs]
+    if unread and source.exporter is not None:
+        yield f"{', '.join(unread)}: no output depends on it, yet it must be fed; take it out of the source"
+
+
+def _constant(found: Trials) -> Iterator[str]:
+    """Outputs that were compared on one value alone."""
+    constant = [one.output for one in found.differences if one.constant and one.elements]
+    if constant:
+        yield f"{', '.join(constant)}: the same for all samples, so hardly compared; --data with others says more"
 
 
 def _record(source: Source, result: ConvertResult, path: Path | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ outputs beside them. The shipped ones look at the model's own outputs alone: res
 outputs are.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -80,10 +81,10 @@ class Timer(Protocol):
         """Both in turns, one thread each."""
 
 
-def time_here(first: Model, second: Model, feeds: Feeds) -> Paired:
-    """Time two models on this machine."""
+def time_here(first: Model, second: Model, feeds: Feeds, clock: Callable[[], float] = time.perf_counter) -> Paired:
+    """Time two models on this machine; see `bench.timing.paired` for the clock."""
     one, two = first.session(), second.session()
-    return paired(lambda: one.run(None, feeds), lambda: two.run(None, feeds), _SECONDS)
+    return paired(lambda: one.run(None, feeds), lambda: two.run(None, feeds), _SECONDS, clock=clock)
 
 
 def time_on(runner: Runner) -> Timer:

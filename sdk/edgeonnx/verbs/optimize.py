@@ -1,6 +1,6 @@
 """`edgeonnx optimize`: a smaller and faster graph, kept only if it gives the same."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,25 +10,20 @@ from edgeonnx.errors import BudgetError, DifferenceError, ModelError
 from edgeonnx.files import check_writable
 from edgeonnx.model import Model
 from edgeonnx.optimize.plan import Change, Plan, Wish, count_nodes, plan_for, run
-from edgeonnx.targets import Target, load_target, runs_here
+from edgeonnx.targets import Target, load_target
 from edgeonnx.targets.contrib import MICROSOFT
 from edgeonnx.targets.operators import table_of
+from edgeonnx.verbs.attempt import Attempt, Made, slower
 from edgeonnx.verbs.data import as_model
 from edgeonnx.verbs.half_ranges import half_ranges, left_in_float32
-from edgeonnx.verbs.measure import time_here
 from edgeonnx.verbs.outcome import settled
 from edgeonnx.verbs.provider import CPU
-from edgeonnx.verbs.rounding import rounding
-from edgeonnx.verbs.same import Difference, Feeds, difference, samples_for
+from edgeonnx.verbs.same import Difference, samples_for
 
 # Of an output's largest magnitude: what a sum in another order may differ by, in float32 and in float16.
 _TOLERANCE = 1e-5
 _HALF_TOLERANCE = 2e-2
 _ARM = {"aarch64", "arm64", "armv7l"}
-# Of what the last bit of the given model's weights does to it, which is allowed too; and the most that is.
-_OWN, _MOST = 4, 5e-2
-# What two runs of one model differ by on a busy machine.
-_NOISE = 0.03
 
 
 @dataclass(frozen=True)
@@ -93,11 +88,12 @@ def optimize(
         float16: compute in float16.
         skip: names of passes to leave out.
         data: what to compare outputs on: see `edgeonnx.calibration.samples`; None: noise.
-        force: write and return a result with problems.
+        force: take the result of all passes, with its problems; else passes for which it differs or is slower are left
+            out, and the notes name them.
 
     Raises:
-        DifferenceError: outputs differ; its `result` is what was made.
-        BudgetError: it is slower than the model that was given; its `result` is what was made.
+        DifferenceError: outputs differ even so; its `result` is what was made.
+        BudgetError: it is slower than the model that was given even so; its `result` is what was made.
         EdgeonnxError: bad input; see `edgeonnx.errors`.
     """
     source = as_model(model)
@@ -109,11 +105,17 @@ def optimize(
     _check_names(skip, plan_for(wish))
     if float16 and data is not None:
         wish = replace(wish, ranges=half_ranges(source, wish, frozenset(skip), data))
-    plan = plan_for(wish)
-    tolerance = _HALF_TOLERANCE if wish.half else _TOLERANCE
-    attempt = _Attempt(source, plan, frozenset(skip), tolerance, left_in_float32(source, wish))
-    result = _measured(attempt, profile, data)
+    attempt = _attempt(source, wish, frozenset(skip), profile, data)
+    attempt, made, told = _tried(attempt, force)
+    result = _result(attempt, made, (*left_in_float32(source, wish), *told))
     return settled(result, output, force, DifferenceError if result.differs else BudgetError)
+
+
+def _attempt(source: Model, wish: Wish, skip: frozenset[str], target: Target | None, data: Data | None) -> Attempt:
+    plan = plan_for(wish)
+    asked, _ = run(source, Plan(plan.first, ()), skip)
+    samples = samples_for(source, asked, data)
+    return Attempt(source, plan, skip, target, samples, _HALF_TOLERANCE if wish.half else _TOLERANCE)
 
 
 def _wish(target: Target | None, opset: int | None, fixed: Mapping[str, int], half: bool) -> Wish:
@@ -142,45 +144,51 @@ def _check_names(skip: Collection[str], plan: Plan) -> None:
         raise ModelError(f"pass {unknown[0]!r}: expected one of {', '.join(plan.names)}; correct --skip")
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    """What is done with a model, and how near its outputs are to stay: a share of their largest magnitude."""
+def _tried(attempt: Attempt, force: bool) -> tuple[Attempt, Made, list[str]]:
+    """What the passes make; unless forced, without those for which it differs or is slower, and a word on them."""
+    told: list[str] = []
+    made = attempt.made()
+    if attempt.differs(made):
+        attempt = attempt.allowing_for_rounding()
+    if attempt.differs(made) and not force:
+        attempt, made = _mended(attempt, made, attempt.same, "outputs would differ", told)
+    if slower(made.speed) and not attempt.differs(made) and not force:
+        attempt, made = _mended(attempt, made, attempt.same_and_quick, "it would be slower", told)
+    return attempt, made, told
 
-    source: Model
-    plan: Plan
-    skip: frozenset[str]
-    tolerance: float
-    notes: tuple[str, ...] = ()
+
+def _mended(
+    attempt: Attempt, made: Made, holds: Callable[[Model], bool], why: str, told: list[str]
+) -> tuple[Attempt, Made]:
+    names = attempt.to_leave_out(holds)
+    if not names:
+        return attempt, made
+    told.append(f"left out, since {why}: {', '.join(sorted(names))}; --force takes the result of all passes")
+    attempt = attempt.without(names)
+    return attempt, attempt.made()
 
 
-def _measured(attempt: _Attempt, target: Target | None, data: Data | None) -> OptimizeResult:
-    source = attempt.source
-    made, changes = run(source, attempt.plan, attempt.skip)
-    samples = samples_for(source, made, data)
-    far = difference(source, made, samples)
-    if attempt.tolerance < far.relative <= _MOST:
-        own = min(_OWN * rounding(source, samples), _MOST)
-        attempt = replace(attempt, tolerance=max(attempt.tolerance, own))
-    differs = far.relative > attempt.tolerance
-    problems = [_blame(attempt, samples, far, changes)] if differs else []
-    speed, note = _speed(source, made, target, samples[0])
-    if speed is not None and speed.high < 1 - _NOISE:
-        problems.append(f"speed: expected at least 1.00x of the given model on this machine, got {speed.ratio:.2f}x")
+def _result(attempt: Attempt, made: Made, notes: tuple[str, ...]) -> OptimizeResult:
+    source, differs = attempt.source, attempt.differs(made)
+    problems = [_blame(attempt, made)] if differs else []
+    if made.speed is not None and slower(made.speed):
+        got = f"{made.speed.ratio:.2f}x"
+        problems.append(f"speed: expected at least 1.00x of the given model on this machine, got {got}")
     return OptimizeResult(
-        model=made,
+        model=made.model,
         output=None,
-        target=target.name if target else None,
-        changes=changes,
+        target=attempt.target.name if attempt.target else None,
+        changes=made.changes,
         nodes_before=count_nodes(source),
-        nodes=count_nodes(made),
+        nodes=count_nodes(made.model),
         bytes_before=source.file_bytes,
-        bytes=made.file_bytes,
-        difference=far,
+        bytes=made.model.file_bytes,
+        difference=made.difference,
         tolerance=attempt.tolerance,
         differs=differs,
-        speed=speed,
-        speed_note=note,
-        notes=(*_notes(source, made), *attempt.notes),
+        speed=made.speed,
+        speed_note=made.speed_note,
+        notes=(*_notes(source, made.model), *notes),
         problems=tuple(problems),
     )
 
@@ -196,20 +204,11 @@ def _notes(source: Model, made: Model) -> tuple[str, ...]:
     )
 
 
-def _blame(attempt: _Attempt, samples: list[Feeds], far: Difference, changes: tuple[Change, ...]) -> str:
+def _blame(attempt: Attempt, made: Made) -> str:
     """What differs by how much, and the pass without which it would not."""
     expected = f"expected within {attempt.tolerance:.0e} of the given model's"
-    told = f"output {far.output}: {expected}, got {far.relative:.1e}"
-    for change in (change for change in changes if change.rewrites):
-        without, _ = run(attempt.source, attempt.plan, attempt.skip | {change.name})
-        if difference(attempt.source, without, samples).relative <= attempt.tolerance:
-            return f"{told}; leave the pass out that does it, with --skip {change.name}"
+    told = f"output {made.difference.output}: {expected}, got {made.difference.relative:.1e}"
+    for name in (change.name for change in made.changes if change.rewrites):
+        if attempt.same(attempt.without(frozenset({name})).model()):
+            return f"{told}; leave the pass out that does it, with --skip {name}"
     return f"{told}; give --data that the model knows, to see whether it differs there too"
-
-
-def _speed(source: Model, made: Model, target: Target | None, feeds: Feeds) -> tuple[Paired | None, str]:
-    if made is source:
-        return None, "not measured: nothing changed"
-    if target is not None and (target.providers[0].name != CPU or not runs_here(target)):
-        return None, f"not measured: this machine is not a {target.name}"
-    return time_here(source, made, dict(feeds)), "this machine"

@@ -1,6 +1,7 @@
 """`edgeonnx prune`: take channels out of a model, have the rest make up for them, measure, and keep what holds."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from edgeonnx.bench.timing import Paired
 from edgeonnx.calibration.samples import Data
-from edgeonnx.errors import BudgetError
+from edgeonnx.errors import BudgetError, OutputError
 from edgeonnx.external import all_weights
 from edgeonnx.files import check_writable
 from edgeonnx.model import Model
@@ -142,9 +143,7 @@ def prune(
     """
     wish = checked(Wish(speedup, ratio, sparsity), importance)
     model = as_model(model)
-    for path in (output, masks):
-        if path is not None:
-            check_writable(Path(path), model.path)
+    _check_places(output, masks, (model.path, data, eval_data))
     profile = load_target(target) if target else None
     prepare = Preparation(model, as_pipeline(pipeline), skip_bad)
     calibration, evaluation = divide(prepare, data, eval_data, metric, SAMPLES)
@@ -155,6 +154,16 @@ def prune(
     if masks is not None:
         save_masks(Path(masks), pruned.masks)
     return settled(result, None if output is None else Path(output), force, BudgetError)
+
+
+def _check_places(output: str | Path | None, masks: str | Path | None, sources: Sequence[object]) -> None:
+    """Say early that a result can't be written, or would take the place of what it is made from."""
+    places = [Path(path) for path in (output, masks) if path is not None]
+    for path in places:
+        for source in sources:
+            check_writable(path, source if isinstance(source, (str, Path)) else None)
+    if len({path.resolve() for path in places}) < len(places):
+        raise OutputError(f"{masks} can't be both the model and its masks; give them two names")
 
 
 def _result(

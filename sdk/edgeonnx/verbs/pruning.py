@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
 from edgeonnx.anatomy import node_macs
 from edgeonnx.bench.timing import Paired
 from edgeonnx.errors import InputError, ModelError
@@ -10,6 +12,8 @@ from edgeonnx.model import Model
 from edgeonnx.optimize.normalize import plain
 from edgeonnx.optimize.opset import raise_opset
 from edgeonnx.optimize.passes.fold_constants import fold_constants
+from edgeonnx.optimize.passes.lift_constants import lift_constants
+from edgeonnx.optimize.passes.shape_constants import shape_constants
 from edgeonnx.prune.channels import Mask
 from edgeonnx.prune.draft import Draft
 from edgeonnx.prune.importance import METHODS
@@ -18,6 +22,7 @@ from edgeonnx.prune.masks import channel_masks
 from edgeonnx.prune.probe import Probe, probe
 from edgeonnx.prune.sparsity import parse_sparsity, sparsify
 from edgeonnx.prune.surgery import remove
+from edgeonnx.prune.unshare import unshare
 from edgeonnx.quantize.qdq import quantized_nodes
 from edgeonnx.targets import Target, runs_here
 from edgeonnx.verbs.data import Feeds, Preparation
@@ -122,15 +127,21 @@ def checked(wish: Wish, importance: str) -> Wish:
 
 
 def prunable(model: Model) -> Model:
-    """The form that is pruned: the user's graph, of opset 13 or newer, without functions.
+    """The form that is pruned: the user's graph, of opset 13 or newer, without functions, known sizes written down.
 
     Raises:
         ModelError: the model is quantized.
     """
     if quantized_nodes(model):
         raise ModelError(f"{model.path or 'the model'} is quantized; prune the float model it was made from")
-    folded, _ = fold_constants(raise_opset(plain(model)))
-    return folded
+    form, _ = lift_constants(raise_opset(plain(model)))
+    rewrites = 1
+    while rewrites:
+        shaped, known = shape_constants(form)
+        form, folded = fold_constants(shaped)
+        rewrites = known + folded
+    RemoveUnusedNodesPass()(form.ir)  # and the constants that were folded
+    return unshare(form)
 
 
 def prune_by(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime as ort
 
 from edgeonnx.calibration.samples import Data, open_samples
 from edgeonnx.errors import ModelError
@@ -92,7 +93,7 @@ def difference(one: Model, other: Model, samples: Iterable[Feeds]) -> Difference
     """How far the outputs of `other` are from those of `one`, over all samples.
 
     Raises:
-        ModelError: onnxruntime does not run the other one.
+        ModelError: onnxruntime does not run one of them.
     """
     if random(one):
         return Difference("", 0.0, 0)
@@ -100,12 +101,20 @@ def difference(one: Model, other: Model, samples: Iterable[Feeds]) -> Difference
     sessions = one.session(), other.session()
     worst = Difference("", 0.0, 0)
     for feeds in samples:
-        expected, got = (session.run(names, dict(feeds)) for session in sessions)
+        expected, got = (_run(session, names, feeds) for session in sessions)
         for name, first, second in zip(names, expected, got, strict=True):
             far = _far(first, second)
             worst = replace(worst, output=name, relative=far) if far > worst.relative else worst
         worst = replace(worst, samples=worst.samples + 1)
     return worst
+
+
+def _run(session: ort.InferenceSession, names: Sequence[str], feeds: Feeds) -> Sequence[Any]:
+    try:
+        found: Sequence[Any] = session.run(names, dict(feeds))
+    except Exception as error:  # onnxruntime's exception types are private and many
+        raise ModelError(f"onnxruntime does not run the model: {explained(error)}") from error
+    return found
 
 
 def random(model: Model) -> bool:

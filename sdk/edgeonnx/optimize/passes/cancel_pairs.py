@@ -2,8 +2,10 @@
 
 Rules:
     Transpose after Transpose is one Transpose.
+    Squeeze after Unsqueeze of the same axes, and the other way round, undo each other.
     Reshape, Flatten, Squeeze or Unsqueeze before a Reshape: the Reshape alone, unless a 0 in its shape copies a size.
     Any of these after another, where the shape in the end is known but for one size: one Reshape.
+    A Transpose that moves axes of size 1 alone is one of these.
     Cast after Cast: one Cast, where the first loses nothing (widens floats, or whole numbers).
     Relu and Clip after each other: the one whose bounds lie within the other's.
 """
@@ -19,6 +21,7 @@ from edgeonnx.optimize.passes._edit import (
     drop,
     each,
     edited,
+    integers,
     only_reader,
     replaced,
     scalar,
@@ -48,7 +51,7 @@ def cancel_pairs(model: Model) -> tuple[Model, int]:
 
 def _cancel(model: ir.Model) -> int:
     done = sum(_join_transposes(node) for node in each(model, "Transpose"))
-    done += sum(_join_reshapes(node) for node in each(model, *_RESHAPES))
+    done += sum(_join_reshapes(node) for node in each(model, *_RESHAPES, "Transpose"))
     done += sum(_join_casts(node) for node in each(model, "Cast"))
     return done + sum(_join_clips(node) for node in each(model, "Relu", "Clip"))
 
@@ -72,9 +75,13 @@ def _join_transposes(node: ir.Node) -> bool:
 
 
 def _join_reshapes(node: ir.Node) -> bool:
-    before = _before(node, *_RESHAPES)
-    if before is None or before.inputs[0] is None:
+    before = _before(node, *_RESHAPES, "Transpose")
+    if before is None or before.inputs[0] is None or not _keeps_order(node) or not _keeps_order(before):
         return False
+    if {node.op_type, before.op_type} == {"Squeeze", "Unsqueeze"}:
+        axes = integers(node, "axes", 1)
+        if axes is not None and axes == integers(before, "axes", 1) and bypass(node, before.inputs[0]):
+            return True
     if node.op_type == "Reshape" and not _copies_sizes(node):
         node.replace_input_with(0, before.inputs[0])
         drop([before])
@@ -85,6 +92,17 @@ def _join_reshapes(node: ir.Node) -> bool:
     weight = add_weight(node.graph, np.array(shape, np.int64), f"{node.outputs[0].name}.shape")
     replaced(node, "Reshape", [before.inputs[0], weight])
     return True
+
+
+def _keeps_order(node: ir.Node) -> bool:
+    """Whether elements stay in order."""
+    if node.op_type != "Transpose":
+        return True
+    shape = None if node.inputs[0] is None else node.inputs[0].shape
+    if shape is None or "perm" not in node.attributes:
+        return False
+    moved = [axis for axis in node.attributes["perm"].as_ints() if shape[axis] != 1]
+    return moved == sorted(moved)
 
 
 def _told(value: ir.Value) -> list[int] | None:

@@ -20,6 +20,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import NameFixPass
 
 from edgeonnx.errors import ModelError, first_line
+from edgeonnx.graph import free_name
 from edgeonnx.model import Model
 from edgeonnx.quiet import quiet_logging
 from edgeonnx.ranges import Ranges
@@ -46,11 +47,16 @@ def float16(
     """
     copy = model.copy()
     NameFixPass()(copy.ir)  # the converter knows nodes by name
+    outputs = _made_once(copy.ir.graph)
+    if not copy.ir.graph.outputs:
+        return model, 0
     wide = {node.name or "" for node in beyond_float16(Model(copy.ir), ranges)}
     proto = _converted(Model(copy.ir), keep_io, list(keep_operators), sorted(wide))
     proto.producer_name, proto.producer_version = copy.ir.producer_name or "", copy.ir.producer_version or ""
     made = Model.from_proto(proto)
     _join_casts(made.ir.graph)
+    values = {value.name: value for value in (*made.ir.graph.inputs, *made.ir.graph.outputs)}
+    made.ir.graph.outputs[:] = [values[name] for name in outputs]
     done = len(half_nodes(made))
     return (made, done) if done else (model, 0)
 
@@ -73,6 +79,23 @@ def beyond_float16(model: Model, ranges: Ranges | None = None) -> dict[ir.Node, 
             if value is not None and (value.name in wide or _wide_weight(value)):
                 found[node] = value.name or ""
     return found
+
+
+def _made_once(graph: ir.Graph) -> list[str | None]:
+    """Leave each output once, and those alone that a node makes: the converter knows no others. All their names.
+
+    A constant that is an output gets a node; an input that is returned as it came is put back by its name.
+    """
+    names = [value.name for value in graph.outputs]
+    for value in dict.fromkeys(graph.outputs):
+        if value.is_initializer() and not value.is_graph_input():
+            copied = ir.node("Identity", [value], name=free_name(graph, f"{value.name}.copy"))
+            name, value.name = value.name, free_name(graph, f"{value.name}.constant")
+            copied.outputs[0].name, copied.outputs[0].type, copied.outputs[0].shape = name, value.type, value.shape
+            graph.append(copied)
+            graph.outputs[:] = [copied.outputs[0] if output is value else output for output in graph.outputs]
+    graph.outputs[:] = dict.fromkeys(value for value in graph.outputs if value.producer() is not None)
+    return names
 
 
 def _wide_weight(value: ir.Value) -> bool:
