@@ -117,6 +117,26 @@ def test_refitting_brings_outputs_back(resnet):
     assert distance(outputs(refitted.model, unseen), outputs(removed, unseen)) < 1e-8
 
 
+def test_a_channel_that_never_changes_gets_no_wild_weights():
+    """What rounding leaves of its variance says nothing about the filter that reads it."""
+    made = weight(16, 16, 1, 1, seed=2)
+    made[3] = 0
+    text = (
+        "(float[N,3,12,12] x) => (float[N,4,H,W] y) { p = Conv(x, a) q = Relu(p) c = Conv(q, k, e) r = Relu(c) "
+        "d = Conv<group=16>(r, w) y = Conv(d, b) }"
+    )
+    parts = {"a": weight(16, 3, 3, 3), "k": made, "b": weight(4, 16, 1, 1, seed=4)}
+    model = prunable(build(text, **parts, w=weight(16, 1, 3, 3, seed=3), e=noise(16, seed=5) + 30))
+    feeds = [{"x": noise(1, 3, 12, 12, seed=seed)} for seed in range(20)]
+    looked = study(model, feeds, silent)
+    group = next(one for one in looked.channels.groups if any(axis.weight == "a" for axis in one.makers))
+    refitted = looked.without(group.channels[:8], True, silent)
+    (before,) = (value.const_value.numpy() for name, value in looked.model.ir.graph.initializers.items() if name == "w")
+    after = refitted.array("w")
+    assert not np.array_equal(after, before)
+    assert np.abs(after[3]).max() < 2 * np.abs(before[3]).max()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_importance_is_better_than_the_worst_first(resnet, method):
     """Whatever the measure, going by it must hurt less than going against it."""

@@ -25,8 +25,8 @@ from edgeonnx.prune.trace import Role
 
 # Strengths of the ridge that are tried, as shares of the mean of a covariance's diagonal.
 _RIDGES = (1e-4, 1e-2, 1e-1, 1.0)
-# Of the mean of squares: a variance below it is what rounding left of a feature that is always the same.
-_PRECISION = 1e-6
+# Variance that float32 leaves of what never changes, as a share of its square; and at least.
+_ROUNDING = 1e-12
 # One sample in so many is not fitted but judges.
 _JUDGES = 5
 # A fit must lower the error of the judges to this share at least.
@@ -155,7 +155,8 @@ class _Problem:
         before = self._layer.matrices(self._start.weight)
         bias = self._start.bias
         offset = np.zeros(self._layer.outputs) if bias is None else bias.astype(np.float64)
-        fit, judge = (_Sums(self._layer) for _ in range(2))
+        origins = None if bias is None else (features[0].mean(1), targets[0].mean(0))
+        fit, judge = (_Sums(self._layer, origins) for _ in range(2))
         for side, sums in ((False, fit), (True, judge)):
             chosen = np.flatnonzero(judges == side)
             sums.add([features[number] for number in chosen], [targets[number] for number in chosen])
@@ -172,11 +173,19 @@ class _Problem:
 
 
 class _Sums:
-    """Sums over rows of features x and targets y, one set a group; all that least squares and its error need."""
+    """Sums over rows of features x and targets y, one set a group; all that least squares and its error need.
 
-    def __init__(self, layer: Layer) -> None:
+    Args:
+        layer: that is fitted.
+        origins: features (groups, features) and targets (outputs,) that are taken off all rows, whose small deviations
+            from large means float32 would lose; None for a layer without a bias.
+    """
+
+    def __init__(self, layer: Layer, origins: tuple[np.ndarray, np.ndarray] | None) -> None:
         groups, width = layer.groups, layer.outputs // layer.groups
         self._rows = 0
+        self._x0 = np.zeros((groups, layer.features), np.float32) if origins is None else origins[0]
+        self._y0 = np.zeros((groups, width), np.float32) if origins is None else origins[1].reshape(groups, width)
         self._x = np.zeros((groups, layer.features))
         self._y = np.zeros((groups, width))
         self._xx = np.zeros((groups, layer.features, layer.features))
@@ -186,8 +195,9 @@ class _Sums:
     def add(self, features: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> None:
         """Add samples' rows: features of shape (groups, rows, features), targets of shape (rows, outputs)."""
         for part in blocks(features):
-            x, flat = np.concatenate(features[part], 1), np.concatenate(targets[part])
-            y = flat.reshape(len(flat), *self._y.shape).transpose(1, 0, 2)
+            flat = np.concatenate(targets[part])
+            x = np.concatenate(features[part], 1) - self._x0[:, None]
+            y = flat.reshape(len(flat), *self._y.shape).transpose(1, 0, 2) - self._y0[:, None]
             self._rows += len(flat)
             self._x += x.sum(1, dtype=np.float64)
             self._y += y.sum(1, dtype=np.float64)
@@ -212,21 +222,21 @@ class _Sums:
         count = max(self._rows, 1)
         x, y = self._x / count, self._y / count
         xx, xy = self._xx / count, self._xy / count
-        floor = _PRECISION * np.trace(xx[:, inner][:, :, inner], axis1=1, axis2=2)[:, None, None] / max(inner.sum(), 1)
         if biased:
             xx, xy = xx - x[:, :, None] * x[:, None, :], xy - x[:, :, None] * y[:, None, :]
         xx, xy = xx[:, inner][:, :, inner], xy[:, inner]
         start = before[:, inner]
-        strength = ridge * np.trace(xx, axis1=1, axis2=2)[:, None, None] / max(xx.shape[1], 1) + floor + 1e-12
+        rounding = _ROUNDING * (1 + np.square(self._x0).mean(1))
+        strength = (ridge * np.trace(xx, axis1=1, axis2=2) / max(xx.shape[1], 1) + rounding)[:, None, None]
         change = np.linalg.solve(xx + strength * np.eye(xx.shape[1]), xy - xx @ start)
         matrices = np.zeros_like(before)
         matrices[:, inner] = start + change
-        shift = (y - np.einsum("gf,gfo->go", x, matrices)).reshape(-1) if biased else offset
+        shift = (self._y0 + y - np.einsum("gf,gfo->go", self._x0 + x, matrices)).reshape(-1) if biased else offset
         return matrices, shift
 
     def error(self, matrices: Floats, offset: Floats, outer: np.ndarray) -> float:
         """Sum of squared errors over the outputs that stay."""
-        b = offset.reshape(self._y.shape)
+        b = offset.reshape(self._y.shape) - self._y0 + np.einsum("gf,gfo->go", self._x0, matrices)
         fitted = np.einsum("gfo,gfk,gko->go", matrices, self._xx, matrices, optimize=True)
         crossed = np.einsum("gfo,gfo->go", matrices, self._xy)
         leaned = np.einsum("gf,gfo->go", self._x, matrices)
