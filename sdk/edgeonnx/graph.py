@@ -22,12 +22,6 @@ def operand(node: ir.Node, index: int) -> ir.Value | None:
     return node.inputs[index] if index < len(node.inputs) else None
 
 
-def producer_type(value: ir.Value | None) -> str:
-    """Operator that makes a value; empty for inputs, initializers and operators of other domains."""
-    node = None if value is None else value.producer()
-    return node.op_type if node is not None and node.domain in STANDARD else ""
-
-
 def set_constant(node: ir.Node, index: int, array: np.ndarray) -> ir.Value:
     """Give a node another constant at `index`; other readers of the old one keep it.
 

@@ -9,8 +9,6 @@ from edgeonnx.convert.sklearn import Estimator
 from edgeonnx.convert.source import guarded, need
 from edgeonnx.errors import ConvertError
 
-PICKLES = (".pkl", ".pickle", ".joblib")
-
 
 def open_skops(path: Path, examples: object, trust: bool) -> Estimator:
     """An estimator from a `.skops` file.

@@ -17,8 +17,6 @@ from edgeonnx.errors import ConvertError
 from edgeonnx.model import Model, TensorSpec
 from edgeonnx.quiet import quiet
 
-_UNSIGNED = "main"
-
 
 class TFLite(Source):
     """A `.tflite` file. Its inputs and outputs have the names of its signature, or of its tensors where it has none.

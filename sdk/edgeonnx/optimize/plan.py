@@ -85,6 +85,11 @@ class Plan:
         return tuple(map(name_of, (*self.first, *self.together, *self.last, *self.extra)))
 
     @property
+    def wished(self) -> tuple[str, ...]:
+        """Names of the passes that are asked for whatever they cost: a type, an older operator set."""
+        return tuple(map(name_of, self.last))
+
+    @property
     def optional(self) -> tuple[str, ...]:
         """Names of the passes that only make a model smaller or faster: without one it is still what was wished."""
         return tuple(map(name_of, (*self.together, *self.extra)))

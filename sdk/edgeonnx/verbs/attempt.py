@@ -93,7 +93,9 @@ class Attempt:
     def _speed(self, made: Model) -> tuple[Paired | None, str]:
         if made is self.source:
             return None, "not measured: nothing changed"
-        if self.target is not None and (self.target.providers[0].name != CPU or not runs_here(self.target)):
+        if self.target is not None and self.target.providers[0].name != CPU:
+            return None, f"not measured: {self.target.name} runs it on {self.target.providers[0].name}"
+        if self.target is not None and not runs_here(self.target):
             return None, f"not measured: this machine is not a {self.target.name}"
         # One thread's time, so that it is not what else the machine does for which a pass is left out.
         return time_here(self.source, made, dict(self.samples[0]), time.process_time), "this machine"

@@ -40,7 +40,7 @@ class Difference:
 
 
 def samples_for(model: Model, asked: Model, data: Data | None) -> list[Feeds]:
-    """Feeds that a model runs on: the first of the data; without data noise, free dimensions of two sizes.
+    """Feeds that a model runs on: the first of the data; without data noise, free dimensions of several sizes.
 
     Args:
         model: that is run.

@@ -9,7 +9,6 @@ import onnx_ir as ir
 from edgeonnx.optimize.older.fit import NoForm, default_of, schema_of
 
 _DOMAIN = "edgeonnx.body"
-_GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 
 def expand(model: ir.Model, node: ir.Node, opset: int) -> None:

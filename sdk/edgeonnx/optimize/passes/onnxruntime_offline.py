@@ -83,7 +83,7 @@ def _parts(model: Model) -> Counter[str]:
 
 
 def level_on_device(model: Model) -> str:
-    """What is left for the device to optimize in a graph that `optimized` made: layouts for convolutions, else nothing.
+    """What is left for the device to optimize in what `optimized_offline` made: layouts for convolutions, else nothing.
 
     Measured on x86-64 with onnxruntime 1.32: convolutional models are 1.4 to 2.6 times as fast at `all` as below;
     models of matrix products are as fast at any level.
