@@ -36,6 +36,12 @@ def functional(named):
     return keras.Model([a, b], [layers.Dense(3, name="score")(total), both])
 
 
+def swapped():
+    wide, narrow = keras.Input((4,), name="a"), keras.Input((3,), name="z")
+    outputs = [layers.Dense(2, name="left")(wide), layers.Dense(2, name="right")(narrow)]
+    return keras.Model({"z": narrow, "a": wide}, outputs)
+
+
 def attention():
     seq = keras.Input((6, 16), name="seq")
     return keras.Model(seq, layers.LayerNormalization(name="norm")(layers.MultiHeadAttention(2, 8)(seq, seq)))
@@ -75,6 +81,12 @@ CASES = {
         [],
         ["a: float32[?,4]", "b: float32[?,4]"],
         ["sum: float32[?,4]", "both: float32[?,8]"],
+    ),
+    "a dict in another order": (
+        swapped,
+        [],
+        ["a: float32[?,4]", "z: float32[?,3]"],
+        ["left: float32[?,2]", "right: float32[?,2]"],
     ),
     "names made up": (
         lambda: sequential((4,), layers.Normalization(mean=1.0, variance=2.0, name="norm"), name=None),

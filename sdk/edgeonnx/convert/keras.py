@@ -55,7 +55,7 @@ class Keras(Graph):
             raise ConvertError(
                 f"{name}: expected Keras on TensorFlow, got {keras.backend.backend()}; set KERAS_BACKEND=tensorflow"
             )
-        self._model, self._given = model, _given(examples)
+        self._keras, self._model, self._given = keras, model, _given(examples)
         super().__init__(name, _inputs(model, self._given, name), self._called, retraced=True)
         self.framework = f"{release('Keras', 'keras')}, {self.framework}"
 
@@ -77,16 +77,10 @@ class Keras(Graph):
 
     def _arguments(self, tensors: list[Any]) -> Any:
         """Inputs in the structure that the model declares; else one alone, or by name."""
-        declared = getattr(self._model, "input", None) if getattr(self._model, "inputs", None) else None
-        if isinstance(declared, Mapping):
-            return dict(zip(declared, tensors, strict=True))
-        if len(tensors) == 1 and not isinstance(declared, (list, tuple)):
-            return tensors[0]
-        return (
-            tensors
-            if declared is not None
-            else {spec.name: one for spec, one in zip(self.inputs, tensors, strict=True)}
-        )
+        declared = getattr(self._model, "input", None)  # a Sequential has none before it was called
+        if declared is not None:
+            return self._keras.tree.pack_sequence_as(declared, tensors)
+        return tensors[0] if len(tensors) == 1 else dict(zip([spec.name for spec in self.inputs], tensors, strict=True))
 
 
 def _given(examples: object) -> Feeds | None:
@@ -101,9 +95,9 @@ def _given(examples: object) -> Feeds | None:
 def _inputs(model: Any, given: Feeds | None, name: str) -> list[TensorSpec]:
     declared = getattr(model, "inputs", None)
     if declared:
-        made_up = len(declared) == 1
+        alone = len(declared) == 1
         return [
-            tensor_spec(_named(tensor.name, "input" if made_up else f"input_{place}"), tensor)
+            tensor_spec(_named(tensor.name, "input" if alone else f"input_{place}"), tensor)
             for place, tensor in enumerate(declared)
         ]
     if given is None:
