@@ -8,10 +8,11 @@ import pytest
 from models import build, noise, operators, proto, weight
 
 import edgeonnx
+from edgeonnx.bench.timing import slower
 from edgeonnx.errors import DifferenceError, ModelError
 from edgeonnx.model import Model
 from edgeonnx.optimize.plan import Plan, Wish, plan_for
-from edgeonnx.verbs.attempt import Attempt, slower
+from edgeonnx.verbs.attempt import Attempt
 from edgeonnx.verbs.same import difference, samples_for
 
 NET = """(float[N,6,8,8] x) => (float[N,4] y) {
@@ -101,6 +102,15 @@ def test_a_pass_that_makes_it_slower_is_left_out():
     assert not attempt.differs(made)
     assert slower(made.speed)
     assert attempt.to_leave_out(attempt.same_and_quick) == {"drag"}
+
+
+def test_what_an_older_operator_set_costs_is_said_and_no_failure():
+    steps = " ".join(f"t{i + 1} = Gelu(t{i})" for i in range(300))
+    long = build(f"(float[2,4] x) => (float[2,4] y) {{ t0 = Neg(x) {steps} y = Neg(t300) }}", opset=20)
+    result = edgeonnx.optimize(long, opset=13)
+    assert slower(result.speed)
+    assert any("lower_opset" in note and "what was asked for" in note for note in result.notes)
+    assert result.problems == ()
 
 
 def test_what_does_not_run_differs():

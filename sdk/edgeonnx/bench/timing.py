@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 _BOOTSTRAPS = 400
+# What two runs of one model differ by on a busy machine.
+_NOISE = 0.03
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Paired:
     ratio: float
     low: float
     high: float
+
+
+def slower(speed: Paired | None) -> bool:
+    """Whether the second of two was measured to be slower, beyond noise."""
+    return speed is not None and speed.high < 1 - _NOISE
 
 
 def single(call: Callable[[], object], seconds: float = 1.0, runs: int = 30) -> Latency:

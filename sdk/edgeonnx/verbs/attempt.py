@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from edgeonnx.bench.timing import Paired
+from edgeonnx.bench.timing import Paired, slower
 from edgeonnx.errors import ModelError
 from edgeonnx.model import Model
 from edgeonnx.optimize.plan import Change, Plan, run
@@ -17,8 +17,6 @@ from edgeonnx.verbs.same import Difference, Feeds, difference
 
 # Of what the last bit of the given model's weights does to it, which is allowed too; and the most that is.
 _OWN, _MOST = 4, 5e-2
-# What two runs of one model differ by on a busy machine.
-_NOISE = 0.03
 
 
 @dataclass(frozen=True)
@@ -121,8 +119,3 @@ class Attempt:
             if name in out and holds(self.without(out - {name}).model()):
                 out -= {name}
         return out
-
-
-def slower(speed: Paired | None) -> bool:
-    """Whether what was made is slower than what was given, beyond noise."""
-    return speed is not None and speed.high < 1 - _NOISE

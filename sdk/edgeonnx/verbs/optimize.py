@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeonnx.bench.timing import Paired
+from edgeonnx.bench.timing import Paired, slower
 from edgeonnx.calibration.samples import Data
 from edgeonnx.errors import BudgetError, DifferenceError, ModelError
 from edgeonnx.files import check_writable
@@ -13,7 +13,7 @@ from edgeonnx.optimize.plan import Change, Plan, Wish, count_nodes, plan_for, ru
 from edgeonnx.targets import Target, load_target
 from edgeonnx.targets.contrib import MICROSOFT
 from edgeonnx.targets.operators import table_of
-from edgeonnx.verbs.attempt import Attempt, Made, slower
+from edgeonnx.verbs.attempt import Attempt, Made
 from edgeonnx.verbs.data import as_model
 from edgeonnx.verbs.half_ranges import half_ranges, left_in_float32
 from edgeonnx.verbs.outcome import settled

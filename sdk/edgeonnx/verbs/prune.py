@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeonnx.bench.timing import Paired
+from edgeonnx.bench.timing import Paired, slower
 from edgeonnx.calibration.samples import Data
 from edgeonnx.errors import BudgetError, OutputError
 from edgeonnx.external import all_weights
@@ -223,9 +223,12 @@ def _problems(yardstick: Yardstick, score: float, speed: Paired | None, wish: Wi
             f"{yardstick.metric}: expected at least {floor:.4f} (before {yardstick.float_score:.4f}), "
             f"got {score:.4f}; allow more with --max-drop, or ask for less"
         )
-    wanted = wish.speedup or 1.0
-    if speed is not None and speed.high < wanted:
-        found.append(f"speed: expected at least {wanted:.2f}x on this machine, got {speed.ratio:.2f}x")
+    if wish.speedup and speed is not None and speed.high < wish.speedup:
+        found.append(
+            f"speed: expected at least {wish.speedup:.2f}x on this machine, got {speed.ratio:.2f}x; ask for less"
+        )
+    elif speed is not None and slower(speed):
+        found.append(f"speed: expected at least 1.00x on this machine, got {speed.ratio:.2f}x; ask for more to go")
     return tuple(found)
 
 
