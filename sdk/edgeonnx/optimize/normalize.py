@@ -22,6 +22,7 @@ from onnx_ir.passes.common import (
 from edgeonnx.errors import ModelError, first_line
 from edgeonnx.model import Model, session_options
 from edgeonnx.names import distinct_names
+from edgeonnx.optimize.apart import take_apart
 from edgeonnx.optimize.domain import spell_alike
 from edgeonnx.optimize.half import without_half
 from edgeonnx.optimize.opset import fit_opset
@@ -45,7 +46,7 @@ def normalize(model: Model) -> Model:
 
 
 def plain(model: Model) -> Model:
-    """One spelling of the standard domain, functions inlined, constants as weights that are no inputs, all named.
+    """One spelling of the standard domain, functions and fused products taken apart, constants as weights, all named.
 
     Raises:
         ModelError: a function calls itself, or is given other than it takes.
@@ -58,6 +59,7 @@ def plain(model: Model) -> Model:
     except Exception as error:  # onnx-ir raises what its passes raise
         raise ModelError(f"{model.path or 'the model'}: its functions can't be inlined: {first_line(error)}") from error
     copy.ir.functions.clear()
+    take_apart(copy.ir)
     RemoveInitializersFromInputsPass()(copy.ir)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(copy.ir)
     NameFixPass()(copy.ir)

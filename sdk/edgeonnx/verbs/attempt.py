@@ -10,7 +10,7 @@ from edgeonnx.errors import ModelError
 from edgeonnx.model import Model
 from edgeonnx.optimize.plan import Change, Plan, run
 from edgeonnx.targets import Target, runs_here
-from edgeonnx.verbs.measure import time_here
+from edgeonnx.verbs.measure import time_fairly
 from edgeonnx.verbs.provider import CPU
 from edgeonnx.verbs.rounding import rounding
 from edgeonnx.verbs.same import Difference, Feeds, difference
@@ -96,7 +96,7 @@ class Attempt:
         if self.target is not None and not runs_here(self.target):
             return None, f"not measured: this machine is not a {self.target.name}"
         # One thread's time, so that it is not what else the machine does for which a pass is left out.
-        return time_here(self.source, made, dict(self.samples[0]), time.process_time), "this machine"
+        return time_fairly(self.source, made, dict(self.samples[0]), time.process_time), "this machine"
 
     def allowing_for_rounding(self) -> "Attempt":
         """The same, allowing for what rounding alone does to the given model's outputs."""

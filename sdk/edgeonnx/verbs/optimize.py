@@ -204,8 +204,8 @@ def _notes(source: Model, made: Model) -> tuple[str, ...]:
     if before or not after:
         return ()
     return (
-        "it has operators of onnxruntime's own, which other runtimes lack and quantize leaves in float: "
-        "quantize first, or leave them out with --skip onnxruntime_offline",
+        "it has operators of onnxruntime's own, which other runtimes lack; quantize and prune take fused products "
+        "apart and leave what else is fused as it is: give them the model as it was, or --skip onnxruntime_offline here",
     )
 
 

@@ -20,7 +20,7 @@ from edgeonnx.prune.masks import save_masks
 from edgeonnx.targets import Target, load_target
 from edgeonnx.verbs.data import Preparation, as_model, as_pipeline
 from edgeonnx.verbs.job import Progress
-from edgeonnx.verbs.measure import Selection, UserFunction, Yardstick, divide
+from edgeonnx.verbs.measure import Selection, UserFunction, Yardstick, divide, time_fairly
 from edgeonnx.verbs.outcome import settled
 from edgeonnx.verbs.pruning import SAMPLES, Pruned, Setting, Wish, checked, prunable, prune_by
 
@@ -147,7 +147,7 @@ def prune(
     profile = load_target(target) if target else None
     prepare = Preparation(model, as_pipeline(pipeline), skip_bad)
     calibration, evaluation = divide(prepare, data, eval_data, metric, SAMPLES)
-    yardstick = Yardstick(model, prepare, evaluation, metric)
+    yardstick = Yardstick(model, prepare, evaluation, metric, timer=time_fairly)
     form, setting = prunable(model), Setting(importance, refit, profile, progress)
     pruned = prune_by(wish, form, prepare, calibration, yardstick, setting)
     result = _result(model, pruned, yardstick, profile, evaluation, wish, max_drop)
