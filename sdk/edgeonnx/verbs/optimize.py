@@ -205,7 +205,7 @@ def _notes(source: Model, made: Model) -> tuple[str, ...]:
         return ()
     return (
         "it has operators of onnxruntime's own, which other runtimes lack; quantize and prune take fused products "
-        "apart and leave what else is fused as it is: give them the model as it was, or --skip onnxruntime_offline here",
+        "apart and leave what else is fused as it is: give them the model as it was, or --skip onnxruntime_offline",
     )
 
 
