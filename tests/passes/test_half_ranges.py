@@ -12,7 +12,7 @@ def test_samples_tell_what_overflows():
     x = np.full((1, 4), 1000, np.float32)
     made = optimize(model, float16=True, data=[{"x": x}], force=True)
     np.testing.assert_allclose(in_halves(made.model, x), -x, rtol=2e-3)
-    assert made.notes == ("2 nodes stay in float32: beyond float16's range, 65504, go h",)
+    assert "2 nodes stay in float32: beyond float16's range, 65504, go h" in made.notes
     blind = optimize(model, float16=True, force=True)
     assert np.isinf(in_halves(blind.model, x)).all()
-    assert blind.notes == ()
+    assert not any("float32" in note for note in blind.notes)
