@@ -21,6 +21,7 @@ _ACTIVATIONS = {
     **dict.fromkeys(("Elu", "LeakyRelu", "ThresholdedRelu"), ("alpha",)),
     **{"Clip": ("min", "max"), "HardSigmoid": ("alpha", "beta"), "Selu": ("alpha", "gamma")},
 }
+_PRODUCTS = ("Conv", "Gemm", "MatMul")
 # Operator, inputs after what the step before gives, attributes.
 _Step = tuple[str, list[ir.Value | None], list[ir.Attr]]
 
@@ -106,8 +107,9 @@ def _put(node: ir.Node, steps: list[_Step]) -> None:
 
 
 def _inserted(node: ir.Node, operator: str, inputs: list[ir.Value | None], attributes: list[ir.Attr]) -> ir.Value:
-    """What a new node before another gives; the first of an operator has a name like its own."""
-    new = ir.Node("", operator, inputs, attributes, name=f"{node.name}.{operator}")
+    """What a new node before another gives; the product has the other's name."""
+    name = node.name if operator in _PRODUCTS else f"{node.name}.{operator}"
+    new = ir.Node("", operator, inputs, attributes, name=name)
     new.outputs[0].name, new.outputs[0].type = f"{node.outputs[0].name}.{operator}", node.outputs[0].type
     assert node.graph is not None
     node.graph.insert_before(node, new)
