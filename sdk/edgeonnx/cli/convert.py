@@ -7,6 +7,7 @@ import click
 from edgeonnx.cli._draw import as_json, example, facts, print_json, table
 from edgeonnx.cli._options import custom_op
 from edgeonnx.convert import OPSET, Difference
+from edgeonnx.errors import DifferenceError
 from edgeonnx.verbs.convert import TOLERANCE, ConvertResult, convert
 
 
@@ -58,29 +59,34 @@ def command(
     SRC is a .pt2 program, a SavedModel's folder, .keras, .h5, .tflite, .skops, a pickle, .onnx, or FILE.py:FUNC, a
     function that returns a model and its example inputs. A model that differs is written to NAME.rejected.onnx.
     """
-    result = convert(
-        source,
-        output=output or _default(source),
-        dynamic=dynamic,
-        opset=opset,
-        data=data,
-        samples=samples,
-        signature=signature,
-        tolerance=tolerance,
-        trust=trust,
-        force=force,
-    )
-    if as_json:
-        print_json(result)
-    else:
-        _draw(result)
+    draw = print_json if as_json else _draw
+    try:
+        result = convert(
+            source,
+            output=output or _default(source),
+            dynamic=dynamic,
+            opset=opset,
+            data=data,
+            samples=samples,
+            signature=signature,
+            tolerance=tolerance,
+            trust=trust,
+            force=force,
+        )
+    except DifferenceError as error:
+        draw(error.result)
+        raise
+    draw(result)
+    for problem in result.problems:  # which --force let through
+        click.echo(f"warning: {problem}", err=True)
 
 
 def _default(source: str) -> Path:
     return Path(source.rpartition(".py:")[0] or source).with_suffix(".onnx")
 
 
-def _draw(result: ConvertResult) -> None:
+def _draw(result: object) -> None:
+    assert isinstance(result, ConvertResult)
     sizes = ", ".join(f"{name} {' and '.join(map(str, tried))}" for name, tried in result.sizes.items())
     facts(
         [
@@ -102,8 +108,6 @@ def _draw(result: ConvertResult) -> None:
         )
     for note in result.notes:
         click.echo(f"note: {note}", err=True)
-    for problem in result.problems:
-        click.echo(f"warning: {problem}", err=True)
 
 
 def _row(one: Difference) -> tuple[object, ...]:
