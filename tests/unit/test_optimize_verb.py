@@ -12,7 +12,9 @@ from edgeonnx.bench.timing import slower
 from edgeonnx.errors import DifferenceError, ModelError
 from edgeonnx.model import Model
 from edgeonnx.optimize.plan import Plan, Wish, plan_for
+from edgeonnx.targets import load_target, runs_here
 from edgeonnx.verbs.attempt import Attempt
+from edgeonnx.verbs.provider import why_untimed
 from edgeonnx.verbs.same import difference, samples_for
 
 NET = """(float[N,6,8,8] x) => (float[N,4] y) {
@@ -223,3 +225,9 @@ def test_weights_beside_the_model(tmp_path):
         difference(Model.load(tmp_path / "m.onnx"), Model.load(result.output), [{"x": noise(1, 6, 8, 8)}]).relative
         < 1e-5
     )
+
+
+def test_a_target_on_another_provider_is_not_timed_on_the_cpu():
+    assert why_untimed(None) == ""
+    target = load_target("intel-openvino")
+    assert "OpenVINO" in why_untimed(target) if runs_here(target) else "not a intel-openvino" in why_untimed(target)

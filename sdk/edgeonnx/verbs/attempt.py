@@ -9,9 +9,9 @@ from edgeonnx.bench.timing import Paired, slower
 from edgeonnx.errors import ModelError
 from edgeonnx.model import Model
 from edgeonnx.optimize.plan import Change, Plan, run
-from edgeonnx.targets import Target, runs_here
+from edgeonnx.targets import Target
 from edgeonnx.verbs.measure import time_fairly
-from edgeonnx.verbs.provider import CPU
+from edgeonnx.verbs.provider import why_untimed
 from edgeonnx.verbs.rounding import rounding
 from edgeonnx.verbs.same import Difference, Feeds, difference
 
@@ -91,10 +91,8 @@ class Attempt:
     def _speed(self, made: Model) -> tuple[Paired | None, str]:
         if made is self.source:
             return None, "not measured: nothing changed"
-        if self.target is not None and self.target.providers[0].name != CPU:
-            return None, f"not measured: {self.target.name} runs it on {self.target.providers[0].name}"
-        if self.target is not None and not runs_here(self.target):
-            return None, f"not measured: this machine is not a {self.target.name}"
+        if why := why_untimed(self.target):
+            return None, f"not measured: {why}"
         # One thread's time, so that it is not what else the machine does for which a pass is left out.
         return time_fairly(self.source, made, dict(self.samples[0]), time.process_time), "this machine"
 

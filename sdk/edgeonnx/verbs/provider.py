@@ -34,6 +34,16 @@ def runner_for(target: Target | None, python: Path | None = None) -> tuple[Runne
         return None, str(error)
 
 
+def why_untimed(target: Target | None) -> str:
+    """Why a time taken by this machine's CPU provider says nothing about a target; empty where it does."""
+    if target is None:
+        return ""
+    if not runs_here(target):
+        return f"this machine is not a {target.name}"
+    name = target.providers[0].name
+    return "" if name == CPU else f"{target.name} runs models on {name}, which is not timed here"
+
+
 def setting_of(target: Target, threads: int = 1) -> Setting:
     """How the target opens sessions, but for the number of threads."""
     provider = target.providers[0]

@@ -24,10 +24,11 @@ from edgeonnx.prune.sparsity import parse_sparsity, sparsify
 from edgeonnx.prune.surgery import remove
 from edgeonnx.prune.unshare import unshare
 from edgeonnx.quantize.qdq import quantized_nodes
-from edgeonnx.targets import Target, runs_here
+from edgeonnx.targets import Target
 from edgeonnx.verbs.data import Feeds, Preparation
 from edgeonnx.verbs.job import Progress
 from edgeonnx.verbs.measure import Selection, Yardstick
+from edgeonnx.verbs.provider import why_untimed
 from edgeonnx.verbs.pruner import Pruner
 
 # Samples to calibrate on at most: least squares wants many.
@@ -73,7 +74,7 @@ class Setting:
     @property
     def timed(self) -> bool:
         """Whether a time taken on this machine says something about the target."""
-        return self.target is None or runs_here(self.target)
+        return not why_untimed(self.target)
 
 
 @dataclass(frozen=True)
@@ -218,10 +219,10 @@ def _speed_note(setting: Setting) -> str:
         return "this machine"
     if setting.timed:
         return f"this machine, which has what {setting.target.name} has"
-    return f"not measured: this machine is not a {setting.target.name}"
+    return f"not measured: {why_untimed(setting.target)}"
 
 
-_FORETOLD = "speed is foretold from multiply-accumulates: this machine is not of the target's kind"
+_FORETOLD = "speed is foretold from multiply-accumulates: what is timed here says nothing about the target"
 
 
 def _held(prepare: Preparation, calibration: Selection) -> list[Feeds]:
