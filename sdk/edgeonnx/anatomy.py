@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from edgeonnx.errors import ModelError
+from edgeonnx.graph import STANDARD, sizes_of
 from edgeonnx.model import Model, session_options
 
 # Operators that multiply and accumulate but whose count this module does not know.
@@ -37,20 +38,29 @@ class Anatomy:
     uncounted: tuple[str, ...]
 
 
+def domains_of(model: Model) -> frozenset[str]:
+    """Operator domains in use, subgraphs and functions included, those of its own functions apart."""
+    return frozenset(n.domain or "" for n in _nodes(model) if n.op_identifier() not in model.ir.functions)
+
+
 def dissect(model: Model) -> Anatomy:
     """Take a model apart."""
-    nodes = [*model.ir.graph.all_nodes(), *(n for f in model.ir.functions.values() for n in f.all_nodes())]
-    operators = Counter(n.op_type if n.domain in ("", "ai.onnx") else f"{n.domain}::{n.op_type}" for n in nodes)
+    nodes = _nodes(model)
+    operators = Counter(n.op_type if n.domain in STANDARD else f"{n.domain}::{n.op_type}" for n in nodes)
     graphs = [model.ir.graph, *model.ir.graph.subgraphs()]
     weights = [v.const_value for g in graphs for v in g.initializers.values() if v.const_value is not None]
     constants = [t for n in nodes if n.op_type == "Constant" and (t := _constant(n)) is not None]
     return Anatomy(
         operators=dict(operators.most_common()),
-        domains=frozenset(n.domain or "" for n in nodes if n.op_identifier() not in model.ir.functions),
+        domains=domains_of(model),
         parameters=sum(tensor.size for tensor in [*weights, *constants]),
         macs=_macs(model),
         uncounted=tuple(sorted({n.op_type for n in nodes if _uncounted(n)})),
     )
+
+
+def _nodes(model: Model) -> list[ir.Node]:
+    return [*model.ir.graph.all_nodes(), *(n for f in model.ir.functions.values() for n in f.all_nodes())]
 
 
 def _constant(node: ir.Node) -> ir.TensorProtocol | None:
@@ -68,17 +78,17 @@ def node_macs(model: Model, shapes: Mapping[str, tuple[int, ...]] | None = None)
         shapes: of tensors by name, as seen on a sample; None: infer them, free dimensions taken as 1.
     """
     if shapes is None:
-        return tuple(_node_macs(node, _sizes) for node in _with_shapes(model).graph)
+        return tuple(_node_macs(node, sizes_of) for node in _with_shapes(model).graph)
     seen = {name: list(shape) for name, shape in shapes.items()}
 
     def sizes(value: ir.Value | None) -> list[int] | None:
-        return seen.get(value.name or "", _sizes(value)) if value is not None else None
+        return seen.get(value.name or "", sizes_of(value)) if value is not None else None
 
     return tuple(_node_macs(node, sizes) for node in model.ir.graph)
 
 
 def _node_macs(node: ir.Node, sizes: Callable[[ir.Value | None], list[int] | None]) -> int | None:
-    count = _COUNTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    count = _COUNTERS.get(node.op_type) if node.domain in STANDARD else None
     if count is None or _uncounted(node):
         return None if _uncounted(node) else 0
     out = sizes(node.outputs[0]) if node.outputs[0].name else []  # left out: no shape to wait for
@@ -95,7 +105,7 @@ def _macs(model: Model) -> int | None:
     """Sum over the main graph; None where a shape that is needed can't be inferred."""
     total = 0
     for node in _with_shapes(model).graph:
-        count = _node_macs(node, _sizes)
+        count = _node_macs(node, sizes_of)
         if count is None and not _uncounted(node):
             return None
         total += count or 0
@@ -118,7 +128,7 @@ def _with_shapes(model: Model) -> ir.Model:
 
 def _told_by_onnxruntime(model: ir.Model) -> ir.Model:
     """The model with more shapes, in place: onnxruntime has those of custom operators, and those that are computed."""
-    unknown = {o.name: o for node in model.graph for o in node.outputs if o.name and _sizes(o) is None}
+    unknown = {o.name: o for node in model.graph for o in node.outputs if o.name and sizes_of(o) is None}
     if not unknown:
         return model
     asking = model.clone()
@@ -132,13 +142,6 @@ def _told_by_onnxruntime(model: ir.Model) -> ir.Model:
         if tensor.shape and all(isinstance(size, int) for size in tensor.shape):
             unknown[tensor.name].shape = ir.Shape(tensor.shape)
     return model
-
-
-def _sizes(value: ir.Value | None) -> list[int] | None:
-    if value is None or value.shape is None:
-        return None
-    sizes = [size for size in value.shape if isinstance(size, int)]
-    return sizes if len(sizes) == len(value.shape) else None
 
 
 def _conv(_node: ir.Node, _data: list[int], weight: list[int], out: list[int]) -> int:

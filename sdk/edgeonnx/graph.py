@@ -17,6 +17,14 @@ def constant(value: ir.Value | None) -> np.ndarray | None:
     return None if value is None or value.const_value is None else value.const_value.numpy()
 
 
+def sizes_of(value: ir.Value | None) -> list[int] | None:
+    """A shape whose every dimension is a number; None where it is not known."""
+    if value is None or value.shape is None:
+        return None
+    found = [size for size in value.shape if isinstance(size, int)]
+    return found if len(found) == len(value.shape) else None
+
+
 def operand(node: ir.Node, index: int) -> ir.Value | None:
     """An input of a node; None if it is left out."""
     return node.inputs[index] if index < len(node.inputs) else None

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
-from edgeonnx.calibration.needed import constant
+from edgeonnx.graph import constant
 from edgeonnx.model import Model
 
 Range = tuple[float, float]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from edgeonnx.calibration.needed import constant
+from edgeonnx.graph import constant
 from edgeonnx.model import Model
 
 _PASSING = ("Cast", "Identity", "Pad", "Transpose")

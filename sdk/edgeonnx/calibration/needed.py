@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 import numpy as np
 import onnx_ir as ir
 
+from edgeonnx.graph import constant
 from edgeonnx.model import Model
 
 # Activations that the QDQ writer replaces by the quantization of what they read.
@@ -48,11 +49,6 @@ def vanishing(model: Model, tensors: Collection[str]) -> Mapping[str, tuple[str,
                 cut = np.inf if ceiling is None else float(np.ravel(ceiling)[0])
                 found[value.name or ""] = (activation.outputs[0].name or "", cut)
     return found
-
-
-def constant(value: ir.Value | None) -> np.ndarray | None:
-    """The values of an initializer; None for anything else."""
-    return None if value is None or value.const_value is None else value.const_value.numpy()
 
 
 def _activations(node: ir.Node) -> Iterator[ir.Value]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from edgeonnx.errors import BudgetError, DifferenceError
 from edgeonnx.model import Model
 
 _UNBROKEN = 10_000
@@ -58,6 +59,17 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+@contextmanager
+def refusal_drawn(draw: Callable[[object], None]) -> Iterator[None]:
+    """Draw what an error carries before it goes on: people want to see what was refused."""
+    try:
+        yield
+    except (BudgetError, DifferenceError) as error:
+        if error.result is not None:
+            draw(error.result)
+        raise
 
 
 @contextmanager

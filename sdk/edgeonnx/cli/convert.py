@@ -4,10 +4,9 @@ from pathlib import Path
 
 import click
 
-from edgeonnx.cli._draw import as_json, example, facts, print_json, table
+from edgeonnx.cli._draw import as_json, example, facts, print_json, refusal_drawn, table
 from edgeonnx.cli._options import custom_op
 from edgeonnx.convert import OPSET, Difference
-from edgeonnx.errors import DifferenceError
 from edgeonnx.verbs.convert import TOLERANCE, ConvertResult, convert
 
 
@@ -60,7 +59,7 @@ def command(
     function that returns a model and its example inputs. A model that differs is written to NAME.rejected.onnx.
     """
     draw = print_json if as_json else _draw
-    try:
+    with refusal_drawn(draw):
         result = convert(
             source,
             output=output or _default(source),
@@ -73,9 +72,6 @@ def command(
             trust=trust,
             force=force,
         )
-    except DifferenceError as error:
-        draw(error.result)
-        raise
     draw(result)
     for problem in result.problems:  # which --force let through
         click.echo(f"warning: {problem}", err=True)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from edgeonnx.cli._draw import as_json, example, facts, print_json, size, table
+from edgeonnx.cli._draw import as_json, example, facts, print_json, refusal_drawn, size, table
 from edgeonnx.cli._options import custom_op
-from edgeonnx.errors import BudgetError, DifferenceError
 from edgeonnx.verbs.optimize import OptimizeResult, optimize
 
 
@@ -58,7 +57,7 @@ def command(
     written to NAME.rejected.onnx.
     """
     draw = print_json if as_json else _draw
-    try:
+    with refusal_drawn(draw):
         result = optimize(
             model,
             output=output or model.with_suffix(".opt.onnx"),
@@ -70,9 +69,6 @@ def command(
             data=data,
             force=force,
         )
-    except (BudgetError, DifferenceError) as error:
-        draw(error.result)
-        raise
     draw(result)
 
 

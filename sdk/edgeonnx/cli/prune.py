@@ -4,10 +4,9 @@ from pathlib import Path
 
 import click
 
-from edgeonnx.cli._draw import as_json, example, facts, print_json, progress, size, table
+from edgeonnx.cli._draw import as_json, example, facts, print_json, progress, refusal_drawn, size, table
 from edgeonnx.cli._options import custom_op
 from edgeonnx.cli._times import TIMES
-from edgeonnx.errors import BudgetError
 from edgeonnx.prune.importance import METHODS
 from edgeonnx.verbs.prune import PruneResult, prune
 
@@ -69,30 +68,26 @@ def command(
     With --sparsity single weights become zero instead: the file compresses better, and nothing is faster on CPUs.
     """
     draw = print_json if as_json else _draw
-    try:
-        with progress() as report:
-            result = prune(
-                model,
-                data,
-                speedup=speedup,
-                ratio=ratio,
-                sparsity=sparsity,
-                output=output or model.with_suffix(".pruned.onnx"),
-                target=target,
-                metric=metric,
-                eval_data=eval_data,
-                pipeline=pipeline,
-                importance=importance,
-                refit=not no_refit,
-                masks=export_masks,
-                skip_bad=skip_bad,
-                max_drop=max_drop,
-                force=force,
-                progress=report,
-            )
-    except BudgetError as error:
-        draw(error.result)
-        raise
+    with refusal_drawn(draw), progress() as report:
+        result = prune(
+            model,
+            data,
+            speedup=speedup,
+            ratio=ratio,
+            sparsity=sparsity,
+            output=output or model.with_suffix(".pruned.onnx"),
+            target=target,
+            metric=metric,
+            eval_data=eval_data,
+            pipeline=pipeline,
+            importance=importance,
+            refit=not no_refit,
+            masks=export_masks,
+            skip_bad=skip_bad,
+            max_drop=max_drop,
+            force=force,
+            progress=report,
+        )
     draw(result)
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from edgeonnx.cli._draw import as_json, example, facts, print_json, progress, size, table
+from edgeonnx.cli._draw import as_json, example, facts, print_json, progress, refusal_drawn, size, table
 from edgeonnx.cli._options import custom_op
 from edgeonnx.cli._times import TIMES
-from edgeonnx.errors import BudgetError
 from edgeonnx.verbs.layers import LayerRow
 from edgeonnx.verbs.quantize import QuantizeResult, quantize
 
@@ -73,30 +72,25 @@ def command(
     written to NAME.rejected.onnx and the exit code is 3.
     """
     draw = print_json if as_json else partial(_draw, layers=layers)
-    try:
-        with progress() as report:
-            result = quantize(
-                model,
-                data,
-                output=output or model.with_suffix(".int8.onnx"),
-                target=target,
-                recipe=recipe,
-                metric=metric,
-                eval_data=eval_data,
-                pipeline=pipeline,
-                calibration=calibration,
-                engine=engine,
-                provider_python=provider_python,
-                prune=prune,
-                skip_bad=skip_bad,
-                max_drop=max_drop,
-                force=force,
-                progress=report,
-            )
-    except BudgetError as error:
-        if error.result is not None:
-            draw(error.result)
-        raise
+    with refusal_drawn(draw), progress() as report:
+        result = quantize(
+            model,
+            data,
+            output=output or model.with_suffix(".int8.onnx"),
+            target=target,
+            recipe=recipe,
+            metric=metric,
+            eval_data=eval_data,
+            pipeline=pipeline,
+            calibration=calibration,
+            engine=engine,
+            provider_python=provider_python,
+            prune=prune,
+            skip_bad=skip_bad,
+            max_drop=max_drop,
+            force=force,
+            progress=report,
+        )
     draw(result)
 
 

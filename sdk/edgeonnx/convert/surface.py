@@ -6,6 +6,7 @@ import onnx
 import onnx_ir as ir
 
 from edgeonnx.errors import ConvertError
+from edgeonnx.graph import STANDARD
 from edgeonnx.libraries import foreign_operators
 from edgeonnx.model import Model
 
@@ -99,11 +100,7 @@ def refuse_foreign(model: Model, source: str) -> None:
     Raises:
         ConvertError: there are some; it names them and their nodes.
     """
-    nodes = [
-        node
-        for node in model.ir.graph.all_nodes()
-        if node.domain in ("", "ai.onnx") and not onnx.defs.has(node.op_type)
-    ]
+    nodes = [node for node in model.ir.graph.all_nodes() if node.domain in STANDARD and not onnx.defs.has(node.op_type)]
     nodes += [node for node in foreign_operators(model.ir).values() if node.domain == "com.microsoft"]
     foreign = [f"{node.op_type} (node {node.name})" for node in nodes]
     if foreign:

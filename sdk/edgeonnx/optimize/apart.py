@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from edgeonnx.optimize.passes._edit import add_weight, drop, take_place
+from edgeonnx.optimize.passes._edit import add_weight, bypass
 
 # Activation -> its attributes, in the order of FusedConv's list.
 _ACTIVATIONS = {
@@ -102,8 +102,7 @@ def _put(node: ir.Node, steps: list[_Step]) -> None:
     (last,) = before
     assert last is not None
     last.shape = node.outputs[0].shape
-    if take_place(last, node.outputs[0]):
-        drop([node])
+    bypass(node, last)
 
 
 def _inserted(node: ir.Node, operator: str, inputs: list[ir.Value | None], attributes: list[ir.Attr]) -> ir.Value:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import onnx_ir as ir
 
+from edgeonnx.graph import STANDARD
 from edgeonnx.model import Model
 from edgeonnx.optimize.domain import spell_alike
 from edgeonnx.optimize.passes.cancel_pairs import cancel_pairs
@@ -203,7 +204,7 @@ def with_shapes(model: Model) -> Model:
     for graph in copy.ir.graphs():
         for node in graph:
             for value in node.outputs:
-                if node.domain in ("", "ai.onnx") and not value.is_graph_output():
+                if node.domain in STANDARD and not value.is_graph_output():
                     value.shape = None
     return inferred(copy)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgeonnx.anatomy import Anatomy, dissect
+from edgeonnx.anatomy import Anatomy, dissect, domains_of
 from edgeonnx.convert import conversion_of
 from edgeonnx.libraries import foreign_operators, given_libraries
 from edgeonnx.model import Model, TensorSpec
@@ -71,7 +71,7 @@ def inspect(model: str | Path | Model) -> Inspection:
         },
         record=model.record,
         conversion=conversion_of(model),
-        refusals={t.name: tuple(refusals(t, model_facts(model, anatomy, t))) for t in list_targets()},
+        refusals={t.name: tuple(refusals(t, model_facts(model, anatomy.domains, t))) for t in list_targets()},
     )
 
 
@@ -87,18 +87,18 @@ def target_refusals(
         core: the model without its pipeline, whose input shapes are judged; None: it has none.
         whole: the libraries of custom operators must be there for the target; False: for any platform.
     """
-    facts = model_facts(model, dissect(model), target, whole)
+    facts = model_facts(model, domains_of(model), target, whole)
     facts = replace(facts, inputs_fixed=all(map(fixed_but_batch, (core or model).inputs)))
     return refusals(target, facts if size is None else replace(facts, bytes=size))
 
 
-def model_facts(model: Model, anatomy: Anatomy, target: Target, whole: bool = True) -> ModelFacts:
+def model_facts(model: Model, domains: frozenset[str], target: Target, whole: bool = True) -> ModelFacts:
     """What a target's checks ask of a model; not `whole`: libraries of custom operators count for any platform."""
     libraries = usable_libraries(target, anywhere=not whole)
     return ModelFacts(
         opset=model.opset,
         ir_version=model.ir_version,
-        domains=anatomy.domains - served_domains(model, libraries),
+        domains=domains - served_domains(model, libraries),
         inputs_fixed=all(map(fixed_but_batch, model.inputs)),
         external_data=model.has_external_data,
         bytes=model.file_bytes,

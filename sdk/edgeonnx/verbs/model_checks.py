@@ -71,7 +71,7 @@ def trial_findings(model: Model, target: Target, device: Device) -> Iterator[Fin
 
 def _static(model: Model, anatomy: Anatomy, target: Target) -> Iterator[Finding]:
     """What the profile refuses, and what it accepts."""
-    facts, caps = model_facts(model, anatomy, target), target.caps
+    facts, caps = model_facts(model, anatomy.domains, target), target.caps
     refusals = {refusal.subject: refusal for refusal in refused(target, facts)}
     accepted = {
         "opset": f"{facts.opset}, of at most {caps.opset}",

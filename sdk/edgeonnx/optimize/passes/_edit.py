@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import NameFixPass
 
+from edgeonnx.graph import STANDARD
 from edgeonnx.model import Model
 from edgeonnx.names import all_values
 
@@ -38,7 +39,7 @@ def each(model: ir.Model, *operators: str) -> Iterator[ir.Node]:
 
 def standard(node: ir.Node) -> bool:
     """Whether a node is of ONNX's own domain."""
-    return node.domain in ("", "ai.onnx")
+    return node.domain in STANDARD
 
 
 def constant(value: ir.Value | None) -> np.ndarray | None:
@@ -64,14 +65,6 @@ def integers(node: ir.Node, attribute: str, position: int) -> list[int] | None:
         return list(node.attributes[attribute].as_ints())
     array = constant(node.inputs[position]) if len(node.inputs) > position else None
     return None if array is None else [int(number) for number in array.reshape(-1)]
-
-
-def sizes(value: ir.Value | None) -> list[int] | None:
-    """A shape whose every dimension is a number; None where it is not known."""
-    if value is None or value.shape is None:
-        return None
-    found = [size for size in value.shape if isinstance(size, int)]
-    return found if len(found) == len(value.shape) else None
 
 
 def same_shape(one: ir.Value | None, other: ir.Value | None) -> bool:

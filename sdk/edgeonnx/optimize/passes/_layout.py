@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from edgeonnx.optimize.passes._edit import constant, integers, sizes, standard
+from edgeonnx.graph import sizes_of
+from edgeonnx.optimize.passes._edit import constant, integers, standard
 
 # What is done to each element by itself.
 _ELEMENTWISE = {
@@ -102,7 +103,7 @@ def _broadcast(node: ir.Node, rank: int) -> Turned | None:
     for place, value in enumerate(node.inputs):
         if value is None or value.shape is None or len(value.shape) > rank:
             return None
-        known = sizes(value)
+        known = sizes_of(value)
         if len(value.shape) == rank or constant(value) is not None:
             moved.append(place)
         elif known is None or any(size != 1 for size in known):
@@ -145,7 +146,7 @@ def _padded(node: ir.Node, order: Sequence[int], where: dict[int, int]) -> Turne
 
 
 def _sliced(node: ir.Node, where: dict[int, int]) -> Turned | None:
-    starts = sizes(node.inputs[1]) if len(node.inputs) > 1 else None
+    starts = sizes_of(node.inputs[1]) if len(node.inputs) > 1 else None
     if starts is None or len(starts) != 1:
         return None
     given = node.inputs[3] if len(node.inputs) > 3 else None

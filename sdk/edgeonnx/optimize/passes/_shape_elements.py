@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from edgeonnx.graph import STANDARD
+
 # An array of int, str and None, of the tensor's shape.
 Elements = np.ndarray
 Known = Mapping[ir.Value, Elements]
@@ -25,7 +27,7 @@ def constant_elements(tensor: ir.TensorProtocol | None) -> Elements | None:
 
 def elements_of(node: ir.Node, known: Known, shapes: Shapes) -> Elements | None:
     """Those of a node's only output; None if nothing is known of it, not even its size."""
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain not in STANDARD:
         return None
     if node.op_type == "Constant":
         return constant_elements(ir.convenience.get_const_tensor(node.outputs[0]))

@@ -16,6 +16,7 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass
 
 from edgeonnx.errors import ModelError, first_line
 from edgeonnx.model import Model
+from edgeonnx.optimize.domain import spell_alike
 from edgeonnx.optimize.older.bodies import expand
 from edgeonnx.optimize.older.fit import NoForm, fit, schema_of
 from edgeonnx.optimize.older.forms import FORMS
@@ -66,10 +67,7 @@ def _check(model: Model, wanted: int) -> None:
 def _inlined(model: Model) -> Model:
     """The model without functions, its standard domain under one name, with types and shapes."""
     copy = model.copy()
-    if "ai.onnx" in copy.ir.opset_imports:
-        copy.ir.opset_imports[""] = copy.ir.opset_imports.pop("ai.onnx")
-    for node in nodes(copy.ir):
-        node.domain = ""
+    spell_alike(copy.ir)
     try:
         InlinePass()(copy.ir)
     except Exception as error:  # onnx-ir raises what its passes raise

@@ -11,6 +11,7 @@ Rules:
 
 import onnx_ir as ir
 
+from edgeonnx.graph import sizes_of
 from edgeonnx.model import Model
 from edgeonnx.optimize.passes._edit import (
     bypass,
@@ -20,7 +21,6 @@ from edgeonnx.optimize.passes._edit import (
     nodes,
     same_shape,
     scalar,
-    sizes,
 )
 
 _OF_ONE = {"Concat", "Max", "Mean", "Min", "Sum"}
@@ -108,5 +108,5 @@ def _as_wide(kept: ir.Value, other: ir.Value | None, node: ir.Node) -> bool:
     """Whether broadcasting leaves the shape of an operand alone."""
     if same_shape(kept, node.outputs[0]):
         return True
-    small = sizes(other)
+    small = sizes_of(other)
     return small is not None and kept.shape is not None and len(small) <= len(kept.shape) and all(s == 1 for s in small)
